@@ -1,0 +1,21 @@
+"""Move a trained model to a new domain without losing the old one."""
+
+from tladapt.data import Data
+from tladapt.display.progress import DivergedError
+from tladapt.domains import Domain
+from tladapt.evaluation import Evaluator
+from tladapt.method import Method
+from tladapt.methods import CORAL, DANN, EWC, MMD, LwF, Replay
+from tladapt.model import Model, Output
+from tladapt.report import Report
+from tladapt.stage import Batch, Stage
+from tladapt.streams import adaptation
+from tladapt.tasks import Classification, Task
+from tladapt.training import cosine, fit, train
+
+__version__ = "0.1.0"
+__all__ = [
+    "CORAL", "DANN", "EWC", "MMD", "Batch", "Classification", "Data", "DivergedError", "Domain", "Evaluator", "LwF",
+    "Method", "Model", "Output", "Replay", "Report", "Stage", "Task", "adaptation", "cosine", "fit",
+    "train",
+]  # fmt: skip

@@ -1,0 +1,35 @@
+"""Small networks that train in seconds on two cores."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from tladapt.model import Model
+
+
+def mlp(
+    inputs: int, hidden: Sequence[int] = (400, 400), *, classes: int | Sequence[str], batchnorm: str = "joint"
+) -> Model:
+    """A fully connected network with ReLU; x (n, ...) of `inputs` numbers each."""
+    widths = [inputs, *hidden]
+    layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
+    recipe = {"backbone": "mlp", "arguments": {"inputs": inputs, "hidden": list(hidden)}}
+    return _model(nn.Sequential(nn.Flatten(), *layers), widths[-1], classes, batchnorm, recipe)
+
+
+def cnn(channels: int, size: int, width: int = 32, features: int = 128, *,
+        classes: int | Sequence[str], batchnorm: str = "joint") -> Model:  # fmt: skip
+    """Two 3 x 3 convolutions with BatchNorm and pooling, and a hidden layer; x (n, channels, size, size)."""
+    layers = []
+    for a, b in ((channels, width), (width, 2 * width)):
+        layers += [nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2)]
+    flat = 2 * width * (size // 4) ** 2
+    encoder = nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, features), nn.BatchNorm1d(features), nn.ReLU())
+    arguments = {"channels": channels, "size": size, "width": width, "features": features}
+    return _model(encoder, features, classes, batchnorm, {"backbone": "cnn", "arguments": arguments})
+
+
+def _model(encoder: nn.Module, features: int, classes: int | Sequence[str], batchnorm: str, recipe: dict) -> Model:
+    head = nn.Linear(features, classes if isinstance(classes, int) else len(classes))
+    return Model(encoder, head, classes=classes, batchnorm=batchnorm, recipe=recipe)

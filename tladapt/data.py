@@ -1,0 +1,64 @@
+"""The rows of one data set, labelled ones first."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Tensors = Tensor | dict[str, Tensor]  # the inputs of a model; every tensor has one row per sample
+
+
+def each(function: Callable[..., Tensor], *inputs: Tensors) -> Tensors:
+    """Apply `function` to inputs that are tensors, or key by key to dicts of tensors."""
+    if isinstance(inputs[0], dict):
+        return {key: function(*(part[key] for part in inputs)) for key in inputs[0]}
+    return function(*inputs)
+
+
+def length(x: Any) -> int:
+    """The number of rows."""
+    return len(next(iter(x.values()))) if isinstance(x, dict) else len(x)
+
+
+class Data:
+    """Inputs and labels in memory, the labelled rows first.
+
+    Parameters
+    ----------
+    x : Tensor or dict of Tensor
+        n rows. (`tladapt.readers.arrays.Lazy` reads them only when they are asked for.)
+    y : Tensor
+        The labels of the first m <= n rows; m = 0 for data without labels. For the rest there is no label to read.
+    """
+
+    in_memory = True  # a row is the same whenever it is read
+
+    def __init__(self, x: Any, y: Tensor) -> None:
+        self.x, self.y = x, y
+
+    def __len__(self) -> int:
+        return length(self.x)
+
+    def rows(self, index: Tensor) -> Tensors:
+        """The inputs of these rows, in this order."""
+        return each(lambda part: part[index.to(part.device)], self.x)
+
+    def take(self, labelled: Tensor, unlabelled: Tensor | None = None) -> "Data":
+        """The rows `labelled` with their labels, then the rows `unlabelled` without."""
+        index = labelled if unlabelled is None else torch.cat([labelled, unlabelled])
+        return type(self)(self.rows(index), self.y[labelled] if len(self.y) else self.y)
+
+    def without_labels(self) -> "Data":
+        """The same rows; the labels are gone."""
+        return type(self)(self.x, self.y[:0])
+
+    def to(self, device: torch.device) -> "Data":
+        """The data on `device`."""
+        return type(self)(each(lambda part: part.to(device), self.x), self.y.to(device))
+
+    @property
+    def shape(self) -> Any:
+        """The shape of one row; for a dict, by key."""
+        row = self.rows(torch.zeros(1, dtype=torch.long))
+        return {k: tuple(v.shape[1:]) for k, v in row.items()} if isinstance(row, dict) else tuple(row.shape[1:])

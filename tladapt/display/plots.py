@@ -1,0 +1,52 @@
+"""Pictures of a report: who knows what after which stage, and how it was lost."""
+
+import math
+
+from matplotlib.figure import Figure
+
+from tladapt.report import Report
+
+
+def heat_map(report: Report) -> Figure:
+    """Scores, stages x domains; a frame marks the stage in which a domain came first."""
+    rows, columns = len(report.scores), len(report.domains)
+    figure = Figure(figsize=(1.8 + 0.9 * columns, 1.2 + 0.5 * rows), layout="constrained")
+    axes = figure.subplots()
+    values = [[math.nan if v is None else 100 * v for v in row] for row in report.scores]
+    axes.imshow(values, vmin=0, vmax=100, cmap="Blues", aspect="auto")
+    for i, row in enumerate(values):
+        for j, value in enumerate(row):
+            text = "no labels" if math.isnan(value) else f"{value:.1f}"
+            axes.text(j, i, text, ha="center", va="center", color="white" if value > 60 else "black", fontsize=9)
+            if i == report.first[j] + 1:
+                axes.add_patch(_frame(j, i))
+    axes.set_xticks(range(columns), report.domains, rotation=20 if columns > 4 else 0)
+    axes.set_yticks(range(rows), ["nothing yet", *report.stages])
+    axes.set_ylabel("after")
+    axes.set_title(f"{report.metric} in %", loc="left", fontsize=10)
+    return figure
+
+
+def _frame(x: int, y: int):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, fill=False, edgecolor="tab:orange", linewidth=2)
+
+
+def forgetting_curves(report: Report) -> Figure:
+    """The score of every domain from stage to stage; a dot marks where it came first."""
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for j, name in enumerate(report.domains):
+        curve = [math.nan if row[j] is None else 100 * (row[j] or 0) for row in report.scores]
+        (line,) = axes.plot(range(len(curve)), curve, label=name)
+        if (start := report.first[j] + 1) < len(curve):
+            axes.plot(start, curve[start], "o", color=line.get_color())
+    axes.set_xticks(range(len(report.scores)), ["nothing yet", *report.stages], rotation=15)
+    axes.set_xlabel("after")
+    axes.set_ylabel(f"{report.metric} in %")
+    axes.set_ylim(0, 102)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -1,0 +1,62 @@
+"""What is seen while a stage is learned, and the check that its losses stay finite."""
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+EVERY = 50  # steps between two looks at the losses: each look waits for the device
+
+
+class DivergedError(FloatingPointError):
+    """A loss became NaN or infinite."""
+
+
+class Watch:
+    """Collects the losses of a stage on the device and looks at them every 50 steps."""
+
+    def __init__(self, stage: str, bar: Progress | None, steps: int) -> None:
+        self.stage, self.bar, self.done = stage, bar, 0
+        self.pending: list[dict[str, Tensor]] = []
+        self.row = None if bar is None else bar.add_task(stage, total=steps, losses="")
+
+    def see(self, losses: dict[str, Tensor]) -> None:
+        """Take in the losses of one step."""
+        self.pending.append({name: loss.detach() for name, loss in losses.items()})
+        if len(self.pending) == EVERY:
+            self.look()
+
+    def look(self) -> None:
+        """Show the newest losses; stop at the first that is not finite."""
+        if not self.pending:
+            return
+        names = list(self.pending[0])
+        values = torch.stack([torch.stack(list(step.values())) for step in self.pending]).tolist()
+        for step, row in enumerate(values, start=self.done):
+            for name, value in zip(names, row, strict=True):
+                if not math.isfinite(value):
+                    raise DivergedError(
+                        f"{name}: the loss became {value} in stage {self.stage}, step {step}; lower lr"
+                        + ("" if name == "task" else f" or the weight of {name}")
+                    )
+        self.done += len(self.pending)
+        self.pending = []
+        if self.bar is not None and self.row is not None:
+            text = "  ".join(f"{name} {value:.3f}" for name, value in zip(names, values[-1], strict=True))
+            self.bar.update(self.row, completed=self.done, losses=text)
+
+
+@contextmanager
+def bars(show: bool | None) -> Iterator[Progress | None]:
+    """Progress bars on standard error; by default only where that is a terminal."""
+    if not (sys.stderr.isatty() if show is None else show):
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[losses]}"), console=Console(stderr=True)) as progress:
+        yield progress

@@ -1,0 +1,125 @@
+"""A domain: data from one place."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from tladapt.data import Data
+from tladapt.readers.arrays import as_data
+from tladapt.seeding import generator
+
+
+class Domain:
+    """Data from one place: one hospital, one camera, one speaker.
+
+    Parameters
+    ----------
+    name : str
+        What the columns of the report call it.
+    train, validation : (x, y), x, torch.utils.data.Dataset or Data
+        The data to learn from, and optionally some to choose with. x: tensor, array or dict of tensors, one row
+        per sample; y: whole numbers from 0, or no y for a domain without labels. uint8 images count from 0 to 255,
+        and the model sees them divided by 255.
+    test : the same, or float, default 0.2
+        The data that only the evaluator sees; or the share of labelled `train` to hold out for it, drawn at random
+        within each class.
+    classes : int or sequence of str, optional
+        How many classes there are, or their names; by default what the labels show.
+    seed : int
+        For the rows that a `test` share holds out.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If data is empty, not finite, of unequal length, or labelled outside the classes.
+
+    Examples
+    --------
+    >>> web = Domain("web", (torch.randn(10, 3), torch.arange(10) % 2))
+    >>> web, web.unlabelled(keep=1)
+    (Domain('web', 8 labelled, test 2), Domain('web', 2 labelled, 6 unlabelled, test 2))
+    """
+
+    def __init__(
+        self, name: str, train: Any, test: Any = 0.2, validation: Any = None, *,
+        classes: int | Sequence[str] | None = None, seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.name = str(name)
+        self.train = as_data(train, f"Domain({name!r}): train")
+        self.test: Data | None
+        if isinstance(test, int | float):
+            if not 0 <= test < 1:
+                raise ValueError(f"Domain({name!r}, test={test}): a share to hold out is from 0 to below 1")
+            self.train, self.test = hold_out(self.train, test, seed)
+        else:
+            self.test = None if test is None else as_data(test, f"Domain({name!r}): test")
+        self.validation = None if validation is None else as_data(validation, f"Domain({name!r}): validation")
+        self.classes = self._class_names(classes)
+        self.labels = self.train.y.unique().tolist() if len(self.train.y) == len(self.train) else None
+        self._check()
+
+    def _class_names(self, classes: int | Sequence[str] | None) -> tuple[str, ...]:
+        if classes is None:
+            given = [part.y for part in (self.train, self.test) if part is not None and len(part.y)]
+            classes = 1 + max((int(y.max()) for y in given if not y.is_floating_point()), default=-1)
+        return tuple(str(c) for c in (range(classes) if isinstance(classes, int) else classes))
+
+    def _check(self) -> None:
+        for part, data in (("train", self.train), ("test", self.test), ("validation", self.validation)):
+            if data is None:
+                continue
+            if data.shape != self.train.shape:
+                raise ValueError(
+                    f"Domain({self.name!r}): {part} has rows of shape {data.shape}, not {self.train.shape}"
+                )
+            outside = data.y[(data.y < 0) | (data.y >= len(self.classes))]
+            if len(outside) and not data.y.is_floating_point():
+                raise ValueError(
+                    f"Domain({self.name!r}): {part} has the label {int(outside[0])}, but there are {len(self.classes)} "
+                    "classes, counted from 0; correct the label or classes="
+                )
+
+    def unlabelled(self, keep: int = 0, seed: int = 0) -> "Domain":
+        """The domain with the labels of its training data gone, but for `keep` per class drawn by `seed`.
+
+        The test data is as it was: only the evaluator sees it.
+        """
+        if keep < 0:
+            raise ValueError(f"unlabelled(keep={keep}): how many labels to keep per class, 0 or more")
+        order = torch.randperm(len(self.train), generator=generator(seed, "unlabelled", self.name))
+        kept = (
+            [i for c in self.train.y.unique() for i in order[self.train.y[order] == c][:keep].tolist()] if keep else []
+        )
+        mask = torch.ones(len(self.train), dtype=torch.bool)
+        mask[kept] = False
+        changed = copy.copy(self)
+        changed.train = (
+            self.train.take(torch.tensor(kept), mask.nonzero()[:, 0]) if kept else self.train.without_labels()
+        )
+        changed.validation = self.validation and self.validation.without_labels()
+        changed.labels = None  # which classes occur is a fact about the labels
+        return changed
+
+    def for_training(self, device: torch.device) -> "Domain":
+        """What a method may see of the domain: all but its test data; on `device`."""
+        changed = copy.copy(self)
+        changed.train, changed.test = self.train.to(device), None
+        return changed
+
+    def __repr__(self) -> str:
+        labelled, rest = len(self.train.y), len(self.train) - len(self.train.y)
+        counts = [f"{labelled} labelled"] * (labelled > 0) + [f"{rest} unlabelled"] * (rest > 0)
+        return f"Domain({', '.join([repr(self.name), *counts])}, test {len(self.test or ())})"
+
+
+def hold_out(data: Data, share: float, seed: int) -> tuple[Data, Data | None]:
+    """Split labelled `data` into the rest and a `share` of every class; data without labels stays whole."""
+    if not share or not len(data.y):
+        return data, None
+    order = torch.randperm(len(data.y), generator=generator(seed, "hold out"))
+    order = order[data.y[order].argsort(stable=True)] if not data.y.is_floating_point() else order
+    test = torch.zeros(len(order), dtype=torch.bool)
+    test[(torch.arange(1, int(len(order) * share) + 1) / share).long().clamp(max=len(order)) - 1] = True
+    return (data.take(order[~test]), data.take(order[test])) if test.any() else (data, None)

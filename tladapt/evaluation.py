@@ -1,0 +1,105 @@
+"""Scores of a model on every domain, old and new, and what follows from them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from tladapt.data import each
+from tladapt.domains import Domain
+from tladapt.model import Model
+from tladapt.streams import live_classes
+from tladapt.tasks import Task
+
+Scores = Sequence[Sequence[float | None]]
+
+
+class Evaluator:
+    """Scores a model on the test data of every domain; the only place that holds test data."""
+
+    def __init__(self, domains: Sequence[Domain], task: Task, increment: str, batch_size: int = 512) -> None:
+        self.domains, self.task, self.increment, self.batch_size = list(domains), task, increment, batch_size
+
+    def live(self, model: Model, seen: set[int]) -> torch.Tensor | None:
+        """The classes that may be predicted in each domain once those in `seen` were learned; see `live_classes`."""
+        live = live_classes(self.increment, self.domains, len(model.classes), seen)
+        return None if live is None else live.to(model.device)
+
+    @torch.no_grad()
+    def scores(self, model: Model, seen: set[int]) -> list[float | None]:
+        """One score per domain, None where there are no labels to score; `seen` are the domains learned so far."""
+        training = model.training
+        model.eval()
+        live = self.live(model, seen)
+        row = [self._score(model, i, live) for i in range(len(self.domains))]
+        model.train(training)
+        return row
+
+    def _score(self, model: Model, number: int, live: torch.Tensor | None) -> float | None:
+        data = self.domains[number].test
+        if data is None or not len(data.y):
+            return None
+        allowed, predicted = None if live is None else live[number][None], []
+        for rows in torch.arange(len(data.y)).split(self.batch_size):
+            x = each(lambda part: part.to(model.device), data.rows(rows))
+            domain = torch.full((len(rows),), number, device=model.device)
+            predicted.append(self.task.predict(model(x, domain).logits, allowed).cpu())
+        return self.task.score(torch.cat(predicted), data.y.cpu())
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean of the values that there are; None if there is none."""
+    known = [v for v in values if v is not None]
+    return float(np.mean(known)) if known else None
+
+
+def backward_transfer(scores: Scores, first: Sequence[int]) -> float | None:
+    """How much a domain gains, from just after its first stage to the end, in the mean over old domains.
+
+    Parameters
+    ----------
+    scores : rows of scores
+        Row 0 before any training, row i + 1 after stage i; one column per domain.
+    first : sequence of int
+        The stage in which each domain came first.
+
+    References
+    ----------
+    :cite:`LopezPaz2017`
+
+    Examples
+    --------
+    >>> round(backward_transfer([[0.1, 0.1], [0.9, 0.2], [0.7, 0.8]], first=[0, 1]), 12)
+    -0.2
+    """
+    last = len(scores) - 1
+    return mean([_difference(scores[last][j], scores[s + 1][j]) for j, s in enumerate(first) if s + 1 < last])
+
+
+def forgetting(scores: Scores, first: Sequence[int]) -> float | None:
+    """How much of its first score a domain has lost at the end, in the mean over old domains.
+
+    The definition of Avalanche's `StreamForgetting`: minus backward transfer. (:cite:`Chaudhry2018` measures from the
+    best score on the way, which is the same where none gets better after its stage.)
+    """
+    gain = backward_transfer(scores, first)
+    return None if gain is None else -gain
+
+
+def forward_transfer(scores: Scores, first: Sequence[int]) -> float | None:
+    """How much a domain has gained before it is first learned from, in the mean over all but the first stage's.
+
+    References
+    ----------
+    :cite:`LopezPaz2017`
+
+    Examples
+    --------
+    >>> round(forward_transfer([[0.1, 0.1], [0.9, 0.2], [0.7, 0.8]], first=[0, 1]), 12)
+    0.1
+    """
+    return mean([_difference(scores[s][j], scores[0][j]) for j, s in enumerate(first) if s > 0])
+
+
+def _difference(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a - b

@@ -1,0 +1,89 @@
+"""Batch normalisation with statistics of its own for every domain."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+BATCHNORM = ("joint", "per-domain", "frozen")
+
+
+class DomainNorm(nn.Module):
+    """A `BatchNorm` layer that normalises every domain by its own mean and variance; scale and shift are shared.
+
+    Rows of several domains may lie in one batch in any order. A domain that was never trained on is normalised by the
+    statistics of the newest one that was; before any training, by those that the layer came with.
+
+    References
+    ----------
+    :cite:`Li2017`, :cite:`Chang2019`
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    trained: Tensor
+
+    def __init__(self, norm: _BatchNorm, domains: int = 1) -> None:
+        super().__init__()
+        if norm.running_mean is None or norm.running_var is None:
+            raise ValueError("Model(batchnorm='per-domain'): a BatchNorm layer without running statistics; use 'joint'")
+        self.weight, self.bias = norm.weight, norm.bias
+        self.eps, self.momentum = norm.eps, 0.1 if norm.momentum is None else norm.momentum
+        self.register_buffer("running_mean", norm.running_mean.repeat(domains, 1))
+        self.register_buffer("running_var", norm.running_var.repeat(domains, 1))
+        self.register_buffer("trained", torch.zeros(domains, dtype=torch.bool))
+        self.domain: Tensor | None = None  # of every row; set by the model before each forward pass
+
+    def reserve(self, domains: int) -> None:
+        """Make room for the statistics of so many domains."""
+        extra = domains - len(self.trained)
+        if extra > 0:
+            self.running_mean = torch.cat([self.running_mean, self.running_mean[:1].expand(extra, -1)])
+            self.running_var = torch.cat([self.running_var, self.running_var[:1].expand(extra, -1)])
+            self.trained = torch.cat([self.trained, self.trained.new_zeros(extra)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise x of shape (n, channels, ...)."""
+        newest = (self.trained * torch.arange(1, len(self.trained) + 1, device=x.device)).argmax()
+        domain = newest.expand(len(x)) if self.domain is None else self.domain
+        inner = [1] * (x.ndim - 2)
+        if self.training:
+            mean, var = self._observe(x, domain)
+        else:
+            known = torch.where(self.trained[domain], domain, newest)
+            mean, var = self.running_mean[known], self.running_var[known]
+        scaled = (x - mean.view(*mean.shape, *inner)) * (var + self.eps).rsqrt().view(*var.shape, *inner)
+        if self.weight is None:
+            return scaled
+        return scaled * self.weight.view(1, -1, *inner) + self.bias.view(1, -1, *inner)
+
+    def _observe(self, x: Tensor, domain: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of each row's own domain in this batch; moves the running ones. Never waits for a GPU."""
+        within = tuple(range(2, x.ndim))
+        member = nn.functional.one_hot(domain, len(self.trained)).to(x.dtype).T  # (domains, n)
+        count = member.sum(1, keepdim=True)
+        each = member / count.clamp(min=1)
+        mean = each @ (x.mean(within) if within else x)
+        centred = x - mean[domain].view(*x.shape[:2], *[1] * len(within))
+        var = each @ (centred.square().mean(within) if within else centred.square())
+        with torch.no_grad():
+            size = count * (x[0, 0].numel() if within else 1)
+            present, step = size > 1, self.momentum * (size > 1)
+            self.running_mean.lerp_(mean, step.expand_as(mean))
+            self.running_var.lerp_(var * size / (size - 1).clamp(min=1), step.expand_as(var))
+            self.trained |= present[:, 0]
+        alone = ~present[domain]  # one value has no variance
+        mean = torch.where(alone, self.running_mean[domain], mean[domain])
+        return mean, torch.where(alone, self.running_var[domain], var[domain])
+
+
+def with_policy(module: nn.Module, policy: str) -> nn.Module:
+    """`module` with its BatchNorm layers as the policy wants them."""
+    if policy not in BATCHNORM:
+        raise ValueError(f"Model(batchnorm={policy!r}): expected one of {', '.join(map(repr, BATCHNORM))}")
+    if policy != "per-domain":
+        return module
+    if isinstance(module, _BatchNorm):
+        return DomainNorm(module)
+    for name, child in module.named_children():
+        setattr(module, name, with_policy(child, policy))
+    return module

@@ -1,0 +1,89 @@
+"""The Fisher information of a model: how much its answers depend on each parameter."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+
+from tladapt.data import Tensors, each
+from tladapt.model import Model
+from tladapt.stage import Batch, Stage
+from tladapt.tasks import masked
+
+CHUNK = 2**25  # numbers in the per-sample gradients held at once: 128 MB
+
+
+def fisher(model: Model, stage: Stage, samples: int, random: torch.Generator) -> Tensor:
+    r"""The diagonal of the Fisher information, one value >= 0 per parameter, in the order of `flat(model)`.
+
+    .. math:: F_i = \mathbb{E}_x\,\mathbb{E}_{y \sim p(y | x, \theta)} \left( \partial_i \log p(y | x, \theta) \right)^2
+
+    The mean over at most `samples` training rows; y is drawn from the model itself, one per row, so that no label is
+    needed. (The square of a mini-batch's gradient is something else and depends on the batch size.)
+
+    References
+    ----------
+    :cite:`Kunstner2019`, :cite:`vandeVen2025`
+    """
+    training = model.training
+    model.eval()
+    batch = some(stage, samples, random)
+    total = torch.zeros_like(flat(model))
+    for rows in torch.arange(len(batch), device=batch.domain.device).split(max(1, min(256, CHUNK // len(total)))):
+        total += _squares(model, stage, batch, rows, random)
+    model.train(training)
+    return total / len(batch)
+
+
+def some(stage: Stage, count: int, random: torch.Generator) -> Batch:
+    """At most `count` training rows, drawn from all of the stage without replacement."""
+    sizes = [pool.size for pool in stage.pools]
+    drawn = torch.randperm(sum(sizes), generator=random)[:count].sort().values
+    groups = torch.bucketize(drawn, torch.tensor(sizes).cumsum(0), right=True)
+    rows = [drawn[groups == i] - sum(sizes[:i]) + pool.start for i, pool in enumerate(stage.pools)]
+    drawn_from = [pool for r, pool in zip(rows, stage.pools, strict=True) if len(r)]
+    return stage.gather([r for r in rows if len(r)], drawn_from)
+
+
+def _squares(model: Model, stage: Stage, batch: Batch, rows: Tensor, random: torch.Generator) -> Tensor:
+    """The squared per-sample gradients, summed over these rows."""
+    x, domain = each(lambda part: part[rows], batch.x), batch.domain[rows]
+    live = None if batch.live is None else batch.live[domain]
+    with torch.no_grad():
+        y = stage.task.sample(masked(model(x, domain).logits, live), random)
+    parameters = {name: p.detach() for name, p in model.named_parameters()}
+
+    def surprise(parameters: dict[str, Tensor], x: Tensors, domain: Tensor, live: Tensor | None, y: Tensor) -> Tensor:
+        one = each(lambda part: part[None], x)
+        logits = functional_call(model, parameters, (one, domain[None])).logits
+        return stage.task.surprise(masked(logits, None if live is None else live[None]), y[None])
+
+    score = grad(surprise)
+    try:
+        scores = vmap(score, in_dims=(None, 0, 0, None if live is None else 0, 0))(parameters, x, domain, live, y)
+        return torch.cat([g.square().sum(0).flatten() for g in scores.values()])
+    except RuntimeError:  # layers that vmap cannot batch, such as recurrent ones: one sample after another
+        return _one_by_one(score, parameters, x, domain, live, y)
+
+
+def _one_by_one(
+    score: Callable[..., dict[str, Tensor]], parameters: dict[str, Tensor], x: Tensors, domain: Tensor,
+    live: Tensor | None, y: Tensor,
+) -> Tensor:  # fmt: skip
+    total = torch.zeros(sum(p.numel() for p in parameters.values()), device=y.device)
+    for i, (one, own) in enumerate(zip(y, domain, strict=True)):
+        gradient = score(parameters, each(partial(select, i), x), own, None if live is None else live[i], one)
+        total += torch.cat([g.square().flatten() for g in gradient.values()])
+    return total
+
+
+def select(row: int, part: Tensor) -> Tensor:
+    """One row."""
+    return part[row]
+
+
+def flat(model: Model) -> Tensor:
+    """All parameters as one vector, differentiable."""
+    return torch.cat([p.flatten() for p in model.parameters()])

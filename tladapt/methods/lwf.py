@@ -1,0 +1,110 @@
+"""Learning without forgetting."""
+
+import copy
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tladapt.data import each
+from tladapt.method import Method
+from tladapt.model import Model, Output
+from tladapt.stage import Batch, Stage
+from tladapt.tasks import masked
+
+
+class LwF(Method):
+    r"""Answer the new inputs as the old model did.
+
+    .. math:: \mathcal{L} = w\,T^2 \sum_o \mathrm{KL}\left( p_o^T(x) \,\|\, q_o^T(x) \right)
+
+    the mean over the stage's own samples x; p is the model as the stage found it, q the model now, both softened
+    by the temperature T; o runs over the sets of classes that were told apart before (one set, but for task-incremental
+    streams one per old task).
+
+    Parameters
+    ----------
+    weight : float, default 1.0
+        The factor w (:math:`\lambda_o` in the paper), > 0.
+    temperature : float, default 2.0
+        T, > 0.
+
+    Notes
+    -----
+    Differences from the paper: no warm-up of the new head; the divergence times T^2, so that T does not change
+    the size of the gradient. Where rows are the same whenever read, the old answers are computed once per stage; else
+    a copy of the old model answers at every step. Page: methods/lwf.py.
+
+    References
+    ----------
+    :cite:`LiHoiem2016`, :cite:`Hinton2015`
+    """
+
+    remembers = "outputs"
+    sets: Tensor | None  # (sets, classes) bool: the classes told apart so far
+    answers: Tensor | None  # the old logits of every row of the stage, domain after domain
+    offset: Tensor | None  # where each domain's rows start in `answers`
+
+    def __init__(self, weight: float = 1.0, temperature: float = 2.0) -> None:
+        super().__init__()
+        if not weight > 0 or not temperature > 0:
+            raise ValueError(f"LwF(weight={weight}, temperature={temperature}): expected positive numbers")
+        self.weight, self.temperature = weight, temperature
+        self.teacher: Model | None = None
+        for name in ("sets", "answers", "offset"):
+            self.register_buffer(name, None)
+
+    def prepare(self, model: Model, stage: Stage) -> None:
+        """Keep what the model answers now, or the model itself."""
+        self.answers = self.teacher = None
+        if self.sets is None:
+            return
+        teacher = copy.deepcopy(model).eval().requires_grad_(False)
+        if not all(domain.train.in_memory for domain in stage.domains):
+            self.teacher = teacher
+            return
+        sizes = torch.zeros(max(stage.ids) + 1, dtype=torch.long)
+        sizes[list(stage.ids)] = torch.tensor([len(domain.train) for domain in stage.domains])
+        self.offset = (sizes.cumsum(0) - sizes).to(model.device)
+        self.answers = torch.cat([self._ask(teacher, batch) for batch in stage.batches()])
+
+    def _ask(self, teacher: Model, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            return teacher(batch.x, batch.domain).logits
+
+    def loss(self, model: Model, batch: Batch, output: Output) -> Tensor:
+        """The weighted divergence on the stage's own samples; 0 in the first stage."""
+        own = batch.added(None)
+        if self.sets is None or not len(own) or (self.answers is None and self.teacher is None):
+            return output.logits.new_zeros(())
+        new, old = output.logits[own], self._old(batch, own)
+        terms = [self._divergence(masked(new, live[None]), masked(old, live[None])) for live in self.sets]
+        return self.weight * torch.stack(terms).sum()
+
+    def _old(self, batch: Batch, own: Tensor) -> Tensor:
+        if self.teacher is not None:
+            return self._ask(
+                self.teacher, replace(batch, x=each(lambda part: part[own], batch.x), domain=batch.domain[own])
+            )
+        assert self.answers is not None  # `prepare` made a teacher or answers
+        assert self.offset is not None
+        return self.answers[self.offset[batch.domain[own]] + batch.index[own]]
+
+    def _divergence(self, new: Tensor, old: Tensor) -> Tensor:
+        q, p = ((logits / self.temperature).log_softmax(-1).flatten(0, -2) for logits in (new, old))
+        return self.temperature**2 * F.kl_div(q, p, reduction="batchmean", log_target=True)
+
+    def consolidate(self, model: Model, stage: Stage) -> None:
+        """Note which classes were told apart; the old answers have served."""
+        live = torch.ones(1, len(model.classes), dtype=torch.bool, device=model.device)
+        now = live if stage.live is None else stage.live[list(stage.ids)]
+        self.sets = now.unique(dim=0) if self.sets is None else self._merged(self.sets, now)
+        self.answers = self.offset = self.teacher = None
+
+    @staticmethod
+    def _merged(sets: Tensor, now: Tensor) -> Tensor:
+        """The sets and the new ones, without those that lie within another."""
+        every = torch.cat([sets, now]).unique(dim=0)
+        inside = (every[:, None] <= every[None]).all(-1).sum(1) > 1  # within another, itself apart
+        return every[~inside]

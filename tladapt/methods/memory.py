@@ -1,0 +1,133 @@
+"""A memory of samples: fixed in size, a uniform draw from all that was seen."""
+
+import torch
+from torch import Tensor, nn
+
+from tladapt.data import Tensors
+from tladapt.method import make_room
+from tladapt.stage import Batch, Pool, Stage
+
+
+class Memory(nn.Module):
+    """At most `capacity` rows, the labelled ones first, in the data's own dtype.
+
+    Every row gets a uniform random key when its domain is first seen, and the rows with the largest keys stay: after n
+    rows each is held with probability capacity / n, the distribution of the reservoir of :cite:`Vitter1985`, without a
+    loop over rows. If `balanced`, every group (a class, or the unlabelled rows of a domain) has an equal share: those
+    rows stay that rank highest within their group.
+    """
+
+    key: Tensor
+    domain: Tensor
+    group: Tensor
+    seen: Tensor
+    count: Tensor
+    y: Tensor
+
+    def __init__(self, capacity: int, balanced: bool = False) -> None:
+        super().__init__()
+        self.capacity, self.balanced = capacity, balanced
+        self.names: list[str] = []  # of the inputs: "x", or "x_" and the key of a dict
+        self.register_buffer("key", torch.zeros(capacity))
+        self.register_buffer("domain", torch.zeros(capacity, dtype=torch.long))
+        self.register_buffer("group", torch.zeros(capacity, dtype=torch.long))
+        self.register_buffer("seen", torch.zeros(0, dtype=torch.long))  # the pools that had their turn
+        self.register_buffer("count", torch.zeros(2, dtype=torch.long))  # labelled, unlabelled
+        self._held: tuple[int, int] | None = None
+        self.register_load_state_dict_pre_hook(make_room)
+        self.register_load_state_dict_post_hook(lambda *_: setattr(self, "_held", None))
+
+    def reserve(self, stage: Stage) -> None:
+        """Make room for rows like those of the stage, on its device."""
+        if not self.names:
+            data = stage.pools[0].data
+            for name, part in _named(data.rows(torch.zeros(1, dtype=torch.long))).items():
+                self.names.append(name)
+                self.register_buffer(name, part.new_zeros(self.capacity, *part.shape[1:]))
+            self.register_buffer("y", data.y.new_zeros(self.capacity, *data.y.shape[1:]))
+            self.to(data.y.device)
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """How many labelled and unlabelled rows there are; read once, for each reading waits for the device."""
+        if self._held is None:
+            labelled, unlabelled = self.count.tolist()
+            self._held = (labelled, unlabelled)
+        return self._held
+
+    def draw(self, batch: Batch, size: int, random: torch.Generator, owner: object) -> Batch | None:
+        """`size` labelled rows and as many unlabelled ones, where there are any, to join to the batch."""
+        m, u = self.held
+        if not m + u:
+            return None
+        labelled = torch.randint(max(m, 1), (size if m else 0,), generator=random)
+        unlabelled = torch.randint(max(u, 1), (size if u else 0,), generator=random) + m
+        index = torch.cat([labelled, unlabelled]).to(self.key.device)
+        return batch.remembered(self.rows(index), self.y[index[: len(labelled)]], self.domain[index], owner)
+
+    def rows(self, index: Tensor) -> Tensors:
+        """The inputs of these rows."""
+        if self.names == ["x"]:
+            return self.get_buffer("x")[index]
+        return {name[2:]: self.get_buffer(name)[index] for name in self.names}
+
+    def remember(self, stage: Stage, random: torch.Generator) -> None:
+        """Let those rows of the stage that were not seen before compete for a place."""
+        self.reserve(stage)
+        seen = self.seen.tolist()
+        pools = [pool for pool in stage.pools if 2 * pool.domain + pool.labelled not in seen]
+        m, u = self.held
+        sizes, device = [m + u, *(pool.size for pool in pools)], self.key.device
+        key = torch.cat([self.key[: m + u], *(torch.rand(n, generator=random).to(device) for n in sizes[1:])])
+        group = torch.cat([self.group[: m + u], *(_groups(pool) for pool in pools)])
+        domain = torch.cat([self.domain[: m + u], *(self.domain.new_full((p.size,), p.domain) for p in pools)])
+        unlabelled = torch.cat([torch.arange(m + u) >= m, *(torch.full((p.size,), not p.labelled) for p in pools)])
+        keep = self._winners(key, group)
+        keep = keep[unlabelled.to(device)[keep].int().argsort(stable=True)]
+        self._fill(keep, sizes, pools)
+        k = len(keep)
+        self.key[:k], self.group[:k], self.domain[:k] = key[keep], group[keep], domain[keep]
+        rest = int(unlabelled.to(device)[keep].sum())
+        self.count = torch.tensor([k - rest, rest], device=device)
+        self.seen = torch.cat([self.seen, torch.tensor([2 * p.domain + p.labelled for p in pools]).to(self.seen)])
+        self._held = None
+
+    def _winners(self, key: Tensor, group: Tensor) -> Tensor:
+        """The places of the rows that stay."""
+        size = min(self.capacity, len(key))
+        if not self.balanced:
+            return key.topk(size).indices
+        order = key.argsort(descending=True)
+        order = order[group[order].argsort(stable=True)]  # group by group, large keys first
+        sizes = group.unique(return_counts=True)[1]
+        first = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+        rank = torch.empty_like(key)
+        rank[order] = torch.arange(len(key), device=key.device) - first - key[order]  # the key breaks ties
+        return rank.topk(size, largest=False).indices
+
+    def _fill(self, keep: Tensor, sizes: list[int], pools: list[Pool]) -> None:
+        """Write the inputs and labels of the rows `keep` of [memory, *pools] into the memory."""
+        inputs = {name: torch.zeros_like(self.get_buffer(name)) for name in self.names}
+        y, start = torch.zeros_like(self.y), 0
+        for size, pool in zip(sizes, [None, *pools], strict=True):
+            places = ((keep >= start) & (keep < start + size)).nonzero()[:, 0]
+            index = keep[places] - start + (pool.start if pool else 0)
+            if len(places):
+                for name, part in _named(pool.data.rows(index) if pool else self.rows(index)).items():
+                    inputs[name][places] = part.to(places.device)
+                if pool is None or pool.labelled:
+                    y[places] = (pool.data.y if pool else self.y)[index]
+            start += size
+        for name, part in {**inputs, "y": y}.items():
+            self.get_buffer(name).copy_(part)
+
+
+def _named(x: Tensors) -> dict[str, Tensor]:
+    return {f"x_{key}": part for key, part in x.items()} if isinstance(x, dict) else {"x": x}
+
+
+def _groups(pool: Pool) -> Tensor:
+    """A number per row: its class, or below 0 for the unlabelled rows of a domain."""
+    if pool.labelled and pool.data.y.ndim == 1 and not pool.data.y.is_floating_point():
+        return pool.data.y[pool.start : pool.start + pool.size]
+    return torch.full((pool.size,), -1 - pool.domain, device=pool.data.y.device)

@@ -1,0 +1,58 @@
+"""Rehearsal of samples from a fixed-size memory."""
+
+from tladapt.method import Method
+from tladapt.methods.memory import Memory
+from tladapt.model import Model
+from tladapt.stage import Batch, Stage
+
+
+class Replay(Method):
+    r"""Rehearse a uniform sample of all that was seen.
+
+    .. math:: \mathcal{L} = \frac{1}{|B| + |R|} \sum_{(x, y) \in B \cup R} \ell(x, y), \qquad
+       P(x \in M) = \min(1, \text{capacity} / n)
+
+    for the batch B, the rehearsed samples R drawn from the memory M, and the n rows seen before.
+
+    Parameters
+    ----------
+    capacity : int, default 500
+        How many samples are remembered, labelled and unlabelled together; >= 1.
+    batch_size : int, optional
+        Labelled, and unlabelled, samples rehearsed per step; by default as many as the larger of the stage's own parts.
+    balanced : bool, default False
+        Whether each class (and the unlabelled rows of each domain) has an equal share of the memory.
+
+    Notes
+    -----
+    Differences from the paper: the memory changes at the end of a stage, not at every step. Unlabelled domains are
+    remembered too, for an alignment to go on with. Page: methods/replay.py.
+
+    References
+    ----------
+    :cite:`Vitter1985`, :cite:`Chaudhry2019`
+    """
+
+    remembers = "samples"
+
+    def __init__(self, capacity: int = 500, batch_size: int | None = None, balanced: bool = False) -> None:
+        super().__init__()
+        if capacity < 1:
+            raise ValueError(f"Replay(capacity={capacity}): expected at least 1; for no memory leave Replay out")
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"Replay(batch_size={batch_size}): expected at least 1")
+        self.capacity, self.batch_size, self.balanced = capacity, batch_size, balanced
+        self.memory = Memory(capacity, balanced)
+
+    def prepare(self, model: Model, stage: Stage) -> None:
+        """Make room."""
+        self.memory.reserve(stage)
+
+    def extend(self, model: Model, batch: Batch) -> Batch | None:
+        """Remembered samples; none before the end of the first stage."""
+        size = self.batch_size or max(len(batch.y), len(batch) - len(batch.y))
+        return self.memory.draw(batch, size, self.random, owner=self)
+
+    def consolidate(self, model: Model, stage: Stage) -> None:
+        """Let the stage's samples compete with the remembered ones for a place."""
+        self.memory.remember(stage, self.random)

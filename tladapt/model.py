@@ -1,0 +1,160 @@
+"""The model that old and new domains share."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from tladapt.data import Tensors, each
+from tladapt.layers.batchnorm import DomainNorm, with_policy
+from tladapt.layers.head import UpToHead
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the model says: features (n, ..., d) and logits (n, ..., classes)."""
+
+    features: Tensor
+    logits: Tensor
+
+    def at(self, rows: slice | Tensor) -> "Output":
+        """The output for these rows."""
+        return Output(self.features[rows], self.logits[rows])
+
+
+class Model(nn.Module):
+    """An encoder and a head; `model(x)` is always an `Output`.
+
+    Parameters
+    ----------
+    encoder : Module
+        From inputs to features (n, ..., d).
+    head : Module
+        From features to logits (n, ..., classes).
+    classes : int or sequence of str, optional
+        How many classes, or their names; by default as many as the head has outputs.
+    batchnorm : {"joint", "per-domain", "frozen"}
+        Whose statistics the BatchNorm layers use. joint: of all rows in the batch together. per-domain: of each domain
+        apart (see `DomainNorm`). frozen: those that the model came with, never moved.
+    recipe : dict, optional
+        How to build the architecture again: {"backbone": a name in tladapt.backbones, "arguments": {...}}.
+
+    Attributes
+    ----------
+    inputs : dict
+        How files are turned into x (see `tladapt.readers`); saved with the model.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, head: nn.Module, *, classes: int | Sequence[str] | None = None,
+        batchnorm: str = "joint", recipe: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.batchnorm, self.recipe = batchnorm, recipe
+        self.encoder, self.head = with_policy(encoder, batchnorm), with_policy(head, batchnorm)
+        names = _outputs(head) if classes is None else classes
+        self.classes = tuple(str(c) for c in (range(names) if isinstance(names, int) else names))
+        self.inputs: dict[str, Any] = {}
+
+    @classmethod
+    def of(
+        cls, module: nn.Module, classes: int | Sequence[str] | None = None, *,
+        batchnorm: str = "joint", recipe: dict[str, Any] | None = None,
+    ) -> "Model":  # fmt: skip
+        """Take any module apart at its last linear layer; the module itself is left as it is.
+
+        The layer stays the head, with its weights, if it has as many outputs as there are classes; else a new one
+        takes its place.
+
+        Raises
+        ------
+        ValueError
+            If there is no linear layer. (If something follows it, the first forward pass says so.)
+
+        Examples
+        --------
+        >>> model = Model.of(nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)))
+        >>> model(torch.zeros(5, 8)).features.shape, model.head
+        (torch.Size([5, 16]), Linear(in_features=16, out_features=3, bias=True))
+        """
+        module = copy.deepcopy(module)
+        linear = [name for name, part in module.named_modules() if isinstance(part, nn.Linear)]
+        if not linear:
+            raise ValueError(
+                f"Model.of({type(module).__name__}): no nn.Linear in it; build Model(encoder, head) from its two halves"
+            )
+        head = module.get_submodule(linear[-1])
+        wanted = _outputs(head) if classes is None else classes if isinstance(classes, int) else len(classes)
+        if wanted != _outputs(head):
+            head = nn.Linear(int(head.in_features), wanted)  # type: ignore[arg-type]
+        encoder = UpToHead(module, linear[-1]) if linear[-1] else nn.Identity()
+        return cls(encoder, head, classes=classes, batchnorm=batchnorm, recipe=recipe)
+
+    def forward(self, x: Tensors, domain: Tensor | None = None) -> Output:
+        """The output for n rows; `domain` (n,) says whose they are (per-domain BatchNorm; by default the newest's)."""
+        for layer in self.norms:
+            layer.domain = domain
+        features = self.encoder(each(_scaled, x))
+        return Output(features, self.head(features))
+
+    @property
+    def norms(self) -> list[DomainNorm]:
+        """The layers that keep statistics per domain."""
+        if self.batchnorm != "per-domain":
+            return []
+        return [layer for layer in self.modules() if isinstance(layer, DomainNorm)]
+
+    def reserve(self, domains: int) -> None:
+        """Make room for the statistics of so many domains."""
+        for layer in self.norms:
+            layer.reserve(domains)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def width(self) -> int:
+        """The size d of a feature vector."""
+        if isinstance(self.head, nn.Linear):
+            return self.head.in_features
+        raise TypeError("model.width: the head is no nn.Linear, so the size of the features is not known")
+
+    def train(self, mode: bool = True) -> "Model":
+        """Training or evaluation mode; frozen BatchNorm stays in evaluation mode, else its statistics would move."""
+        super().train(mode)
+        if self.batchnorm == "frozen":
+            for layer in self.modules():
+                if isinstance(layer, _BatchNorm):
+                    layer.eval()
+        return self
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model into `folder`, without pickle; see `tladapt.storage.models`."""
+        from tladapt.storage.models import save_model  # which is made of this
+
+        save_model(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path, module: nn.Module | None = None) -> "Model":
+        """The model saved in `folder`; your own network must be passed again; see `tladapt.storage.models`."""
+        from tladapt.storage.models import load_model
+
+        return load_model(folder, module)
+
+
+def _scaled(x: Tensor) -> Tensor:
+    """Images of bytes, from 0 to 1."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x
+
+
+def _outputs(head: nn.Module) -> int:
+    if not isinstance(head, nn.Linear):
+        raise ValueError(f"Model(head={type(head).__name__}): no nn.Linear; say how many classes it has with classes=")
+    return head.out_features

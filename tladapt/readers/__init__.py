@@ -1,0 +1,1 @@
+"""Data of any kind as `Data`: arrays, torch data sets, folders of images, tables."""

@@ -1,0 +1,179 @@
+"""What a run found: every domain after every stage, and what the old and the new gained or lost."""
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tladapt.evaluation import backward_transfer, forgetting, forward_transfer, mean
+
+SCHEMA = 1
+FIGURES = ("old", "new", "transfer", "forgetting", "backward_transfer", "forward_transfer")
+
+
+def environment() -> dict[str, str]:
+    """The versions and the machine that the figures come from."""
+    from tladapt import __version__  # which imports this module
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    versions = {"tladapt": __version__, "python": platform.python_version(), "torch": torch.__version__}
+    return versions | {"numpy": np.__version__, "device": device}
+
+
+@dataclass(kw_only=True)
+class Report:
+    """The scores of one run, or the mean of several.
+
+    Attributes
+    ----------
+    scores : list of list of float
+        Row 0 before any training, row i + 1 after stage i; one column per domain; None: no labels to score.
+    first : list of int
+        The stage in which each domain came first.
+    notes : list of str
+        What a reader should know: terms that had nothing to act on, stages that taught nothing.
+    spread : dict
+        With several seeds, the sample standard deviation of every figure and of the scores.
+
+    Examples
+    --------
+    >>> report = Report(domains=["web", "phone"], stages=["web", "phone"], first=[0, 1],
+    ...                 scores=[[0.1, 0.1], [0.9, 0.5], [0.8, 0.7]], method="Method()")
+    >>> report.old, report.new, round(report.transfer, 12), report.negative_transfer
+    (0.8, 0.7, 0.2, False)
+    """
+
+    domains: list[str]
+    stages: list[str]
+    first: list[int]
+    scores: list[list[float | None]]
+    method: str
+    scenario: str = ""
+    seed: int | None = 0
+    seeds: list[int] = field(default_factory=list)
+    metric: str = "accuracy"
+    increment: str = "domain"
+    batchnorm: str = "joint"
+    remembers: str = "nothing"
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    environment: dict[str, str] = field(default_factory=environment)
+    spread: dict[str, Any] = field(default_factory=dict)
+
+    def _columns(self, old: bool) -> list[int]:
+        last = len(self.stages) - 1
+        return [j for j, stage in enumerate(self.first) if (stage < last if old else stage == last)]
+
+    @property
+    def old(self) -> float | None:
+        """The mean final score of the domains that came before the last stage."""
+        return mean([self.scores[-1][j] for j in self._columns(old=True)])
+
+    @property
+    def new(self) -> float | None:
+        """The mean final score of the domains that came first in the last stage."""
+        return mean([self.scores[-1][j] for j in self._columns(old=False)])
+
+    @property
+    def transfer(self) -> float | None:
+        """What the last stage gained on the new domains: `new` minus the score of the model before that stage."""
+        before = mean([self.scores[-2][j] for j in self._columns(old=False)])
+        return None if before is None or self.new is None else self.new - before
+
+    @property
+    def negative_transfer(self) -> bool | None:
+        """Whether the new domains are worse off than without the last stage."""
+        return None if self.transfer is None else self.transfer < 0
+
+    @property
+    def forgetting(self) -> float | None:
+        """See `tladapt.evaluation.forgetting`."""
+        return forgetting(self.scores, self.first)
+
+    @property
+    def backward_transfer(self) -> float | None:
+        """See `tladapt.evaluation.backward_transfer`."""
+        return backward_transfer(self.scores, self.first)
+
+    @property
+    def forward_transfer(self) -> float | None:
+        """See `tladapt.evaluation.forward_transfer`."""
+        return forward_transfer(self.scores, self.first)
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """The figures by name."""
+        return {name: getattr(self, name) for name in FIGURES}
+
+    @classmethod
+    def mean(cls, reports: Sequence["Report"]) -> "Report":
+        """The mean of runs that differ in their seed, with their spread."""
+        first = reports[0]
+        same = ("domains", "stages", "scenario", "method", "metric", "increment", "batchnorm")
+        for name in same:
+            if any(getattr(report, name) != getattr(first, name) for report in reports):
+                raise ValueError(f"Report.mean: the runs differ in {name}; take the mean over seeds only")
+        scores = np.array([report.scores for report in reports], dtype=float)  # None becomes NaN
+        return cls(
+            **{name: getattr(first, name) for name in same}, first=first.first, remembers=first.remembers,
+            seed=None, seeds=[r.seed for r in reports if r.seed is not None], notes=first.notes,
+            scores=[[_known(value) for value in row] for row in scores.mean(0)],
+            seconds=float(np.mean([r.seconds for r in reports])), environment=first.environment,
+            spread={name: _spread([r.figures[name] for r in reports]) for name in FIGURES}
+            | {"scores": [[_spread(column) for column in zip(*rows, strict=True)]
+                          for rows in zip(*(r.scores for r in reports), strict=True)]},
+        )  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `report.json` holds."""
+        stored = {name: value for name, value in vars(self).items() if value or name not in ("seeds", "spread")}
+        return {"schema": SCHEMA, **stored, **self.figures, "negative_transfer": self.negative_transfer}
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `report.json` into `folder`; returns its path."""
+        path = Path(folder) / "report.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        return path
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Report":
+        """The report in `folder`.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or the file is no report of this schema.
+        """
+        path = Path(folder) / "report.json"
+        try:
+            stored = json.loads(path.read_text())
+            if stored["schema"] != SCHEMA:
+                raise ValueError(f"schema {stored['schema']}, expected {SCHEMA}")
+            return cls(**{name: stored[name] for name in cls.__dataclass_fields__ if name in stored})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}: no report of tladapt ({error})") from error
+
+    def __rich__(self) -> object:
+        from tladapt.display.table import table  # which is made of this
+
+        return table(self)
+
+    def __str__(self) -> str:
+        from tladapt.display.table import text
+
+        return text(self)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _spread(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return float(np.std(known, ddof=1)) if len(known) > 1 else None

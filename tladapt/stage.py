@@ -1,0 +1,188 @@
+"""What a method sees: the stage without its test data, and the batches drawn from it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tladapt.data import Data, Tensors, each, length
+from tladapt.domains import Domain
+from tladapt.seeding import generator
+from tladapt.tasks import Task
+
+
+class Part(NamedTuple):
+    """`size` rows of a batch that lie together: fresh ones of a stage, or those that `owner` added."""
+
+    size: int
+    labelled: bool
+    owner: Any = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples, the labelled ones first.
+
+    Attributes
+    ----------
+    x : Tensor or dict of Tensor
+        n rows.
+    y : Tensor
+        The labels of the first rows, one per labelled sample.
+    domain : Tensor of shape (n,)
+        Of which domain of the stream a row is.
+    index : Tensor of shape (n,)
+        The row in its domain's training data; -1 if remembered.
+    progress : float
+        How much of the stage is done, in [0, 1).
+    live : Tensor of shape (domains, classes), bool, optional
+        The classes that may be predicted in each domain; None stands for all.
+    parts : tuple of Part
+        The blocks that the rows lie in.
+    """
+
+    x: Tensors
+    y: Tensor
+    domain: Tensor
+    index: Tensor
+    progress: float = 0.0
+    live: Tensor | None = None
+    parts: tuple[Part, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.domain)
+
+    @property
+    def source(self) -> slice:
+        """The labelled rows."""
+        return slice(0, len(self.y))
+
+    @property
+    def target(self) -> slice:
+        """The unlabelled rows."""
+        return slice(len(self.y), len(self))
+
+    def added(self, owner: object) -> Tensor:
+        """The positions of the rows that the method `owner` added; of the stage's own for None."""
+        starts = [sum(part.size for part in self.parts[:i]) for i in range(len(self.parts))]
+        found = [torch.arange(a, a + p.size) for a, p in zip(starts, self.parts, strict=True) if p.owner is owner]
+        return torch.cat(found).to(self.domain.device) if found else self.index.new_zeros(0)
+
+    def join(self, other: "Batch | None") -> "Batch":
+        """Both, the labelled rows of both first; the batch as it is, if there is no other."""
+        if other is None:
+            return self
+        a, b, m, k = self, other, len(self.y), len(other.y)
+
+        def together(p: Tensor, q: Tensor) -> Tensor:
+            return torch.cat([p[:m], q[:k], p[m:], q[k:]])
+
+        parts = sorted(a.parts + b.parts, key=lambda part: not part.labelled)  # stable
+        return replace(
+            a, x=each(together, a.x, b.x), y=torch.cat([a.y, b.y]), domain=together(a.domain, b.domain),
+            index=together(a.index, b.index), parts=tuple(parts),
+        )  # fmt: skip
+
+    def remembered(self, x: Tensors, y: Tensor, domain: Tensor, owner: object) -> "Batch":
+        """Samples from the memory of `owner`, labelled ones first, to join to this batch."""
+        m, n = len(y), length(x)
+        parts = tuple(Part(size, first, owner) for size, first in ((m, True), (n - m, False)) if size)
+        return replace(self, x=x, y=y, domain=domain, index=torch.full_like(domain, -1), parts=parts)
+
+
+class Pool(NamedTuple):
+    """The labelled, or the unlabelled, rows of one domain: `size` of them, from row `start` on."""
+
+    domain: int
+    data: Data
+    start: int
+    size: int
+    labelled: bool
+
+
+class Stage:
+    """The domains that are learned from at once, without their test data.
+
+    Parameters
+    ----------
+    domains : sequence of Domain
+        Kept without their test data, with their training data on `device`.
+    ids : sequence of int
+        Their places among the domains of the stream.
+    index : int
+        The place of the stage in the stream.
+    live : Tensor of shape (domains of the stream, classes), bool, optional
+        The classes that may be predicted in each domain in this stage; None stands for all.
+    """
+
+    def __init__(
+        self, domains: Sequence[Domain], ids: Sequence[int], index: int, live: Tensor | None, task: Task,
+        *, seed: int = 0, batch_size: int = 64, device: torch.device | str = "cpu",
+    ) -> None:  # fmt: skip
+        self.domains, self.ids = tuple(domain.for_training(torch.device(device)) for domain in domains), tuple(ids)
+        self.index, self.live, self.task, self.seed, self.batch_size = index, live, task, seed, batch_size
+        pools = []
+        for number, data in zip(self.ids, [domain.train for domain in self.domains], strict=True):
+            m, n = len(data.y), len(data)
+            pools += [Pool(number, data, 0, m, True), Pool(number, data, m, n - m, False)]
+        self.pools = sorted((pool for pool in pools if pool.size), key=lambda pool: not pool.labelled)
+        self._orders: dict[tuple[int, bool], tuple[int, Tensor]] = {}
+        self._layouts: dict[tuple[tuple[int, bool, int], ...], tuple[Tensor, tuple[Part, ...]]] = {}
+
+    @property
+    def name(self) -> str:
+        """The names of the domains, joined by "+"."""
+        return " + ".join(domain.name for domain in self.domains)
+
+    @property
+    def steps(self) -> int:
+        """The steps of one epoch: until the largest pool has been seen once."""
+        return -(-max(pool.size for pool in self.pools) // self.batch_size)
+
+    def batch(self, step: int, progress: float = 0.0) -> Batch:
+        """`batch_size` rows of every pool (all of a smaller one): a function of seed, stage, domain and step alone."""
+        return self.gather([self._drawn(pool, step) for pool in self.pools], self.pools, progress)
+
+    def batches(self, size: int = 256) -> Iterator[Batch]:
+        """Every training row once, domain by domain."""
+        for pool in self.pools:
+            for rows in torch.arange(pool.start, pool.start + pool.size).split(size):
+                yield self.gather([rows], [pool])
+
+    def _drawn(self, pool: Pool, step: int) -> Tensor:
+        """The rows of a step: a window that moves over one random order after another."""
+        size = min(self.batch_size, pool.size)
+        epoch, first = divmod(step * size, pool.size)
+        rows = self._order(pool, epoch)[first : first + size]
+        return rows if len(rows) == size else torch.cat([rows, self._order(pool, epoch + 1)[: size - len(rows)]])
+
+    def _order(self, pool: Pool, epoch: int) -> Tensor:
+        key = (pool.domain, pool.labelled)
+        if key not in self._orders or self._orders[key][0] != epoch:
+            order = torch.randperm(pool.size, generator=generator(self.seed, self.index, *key, epoch)) + pool.start
+            self._orders[key] = (epoch, order.to(pool.data.y.device))
+        return self._orders[key][1]
+
+    def gather(self, rows: Sequence[Tensor], pools: Sequence[Pool], progress: float = 0.0) -> Batch:
+        """The samples in these rows, pool after pool."""
+        device = pools[0].data.y.device
+        rows = [r.to(device) for r in rows]
+        x = [each(lambda part: part.to(device), pool.data.rows(r)) for r, pool in zip(rows, pools, strict=True)]
+        y = [pool.data.y[r] for r, pool in zip(rows, pools, strict=True) if pool.labelled]
+        domain, parts = self._layout(tuple((p.domain, p.labelled, len(r)) for r, p in zip(rows, pools, strict=True)))
+        return Batch(
+            x=x[0] if len(x) == 1 else each(lambda *part: torch.cat(part), *x),
+            y=y[0] if len(y) == 1 else torch.cat(y) if y else pools[0].data.y[:0],
+            domain=domain, index=rows[0] if len(rows) == 1 else torch.cat(rows),
+            progress=progress, live=self.live, parts=parts,
+        )  # fmt: skip
+
+    def _layout(self, blocks: tuple[tuple[int, bool, int], ...]) -> tuple[Tensor, tuple[Part, ...]]:
+        """Domain by row, and the parts, of blocks (domain, labelled, size): the same at every step of the stage."""
+        if blocks not in self._layouts:
+            domain = torch.cat([torch.full((size,), number) for number, _, size in blocks])
+            parts = tuple(Part(size, labelled) for _, labelled, size in blocks)
+            self._layouts[blocks] = (domain.to(self.pools[0].data.y.device), parts)
+        return self._layouts[blocks]

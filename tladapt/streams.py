@@ -1,0 +1,70 @@
+"""Streams: which domains are learned from, and when."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tladapt.domains import Domain
+
+INCREMENTS = ("domain", "class", "task")
+
+Stream = Sequence[Domain | tuple[Domain, ...]]
+
+
+def adaptation(source: Domain, target: Domain, keep: int = 0) -> list[Domain | tuple[Domain, ...]]:
+    """First the source, then the source beside the target without its labels (but for `keep` per class)."""
+    return [source, (source, target.unlabelled(keep))]
+
+
+def members(stage: Domain | Sequence[Domain]) -> tuple[Domain, ...]:
+    """The domains of a stage."""
+    return tuple(stage) if isinstance(stage, Sequence) else (stage,)
+
+
+def domains_of(stream: Stream, evaluate: Sequence[Domain] | None = None) -> list[Domain]:
+    """The domains of a stream, each once, in the order in which they come; or `evaluate`, which must hold them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the stream is empty, two different domains share a name, or domains differ in the shape of a row.
+    """
+    if isinstance(stream, Domain | str) or not len(stream):
+        raise TypeError("stream: give a list of stages, each a Domain or a tuple of them, such as adaptation(a, b)")
+    found: dict[str, Domain] = {} if evaluate is None else {domain.name: domain for domain in evaluate}
+    for domain in (domain for stage in stream for domain in members(stage)):
+        if not isinstance(domain, Domain):
+            raise TypeError(f"stream: {type(domain).__name__} is no Domain; wrap the data as Domain(name, (x, y))")
+        if evaluate is not None and domain.name not in found:
+            raise ValueError(f"evaluate: the stream's domain {domain.name!r} is not among them")
+        if found.setdefault(domain.name, domain).test is not domain.test:
+            raise ValueError(f"stream: two domains are named {domain.name!r}; give each its own name")
+    first, *others = found.values()
+    for other in others:
+        if other.train.shape != first.train.shape:
+            raise ValueError(
+                f"stream: the rows of {other.name!r} have the shape {other.train.shape}, those of {first.name!r} "
+                f"{first.train.shape}; bring both to one shape"
+            )
+    return list(found.values())
+
+
+def live_classes(increment: str, domains: Sequence[Domain], classes: int, seen: set[int]) -> Tensor | None:
+    """The classes that may be predicted, (domains, classes) bool; None stands for all.
+
+    domain: all of them. class: those of the domains `seen` so far (all before the first). task: each domain's own,
+    because which domain a sample is from is known.
+
+    >>> a, b = (Domain(name, (torch.eye(2), y), test=0.0) for name, y in (("a", [0, 1]), ("b", [2, 3])))
+    >>> live_classes("class", [a, b], 4, seen={0})[:, 2:].any(), live_classes("task", [a, b], 4, seen={0})[1].tolist()
+    (tensor(False), [False, False, True, True])
+    """
+    if increment not in INCREMENTS:
+        raise ValueError(f"increment={increment!r}: expected one of {', '.join(map(repr, INCREMENTS))}")
+    if increment == "domain" or (increment == "class" and not seen):
+        return None
+    own = torch.zeros(len(domains), classes, dtype=torch.bool)
+    for row, domain in zip(own, domains, strict=True):
+        row[slice(None) if domain.labels is None else domain.labels] = True
+    return own if increment == "task" else own[sorted(seen)].any(0).expand(len(domains), -1)

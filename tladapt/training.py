@@ -1,0 +1,196 @@
+"""The loop: one stage after another, every domain scored before the first and after each."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial, wraps
+from typing import ParamSpec
+
+import torch
+from rich.progress import Progress
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from tladapt.display.progress import DivergedError, Watch, bars
+from tladapt.domains import Domain
+from tladapt.evaluation import Evaluator
+from tladapt.method import Method
+from tladapt.model import Model
+from tladapt.report import Report
+from tladapt.seeding import generator
+from tladapt.stage import Stage
+from tladapt.streams import Stream, domains_of, members
+from tladapt.tasks import Classification, Task
+
+P = ParamSpec("P")
+EPOCHS = 10  # of a stage, unless told otherwise
+
+
+def cosine(progress: float) -> float:
+    """The factor of the learning rate: from 1 at the start of a stage to 0 at its end, along half a cosine."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def train(
+    model: Model, stream: Stream, method: Method | None = None, *, epochs: int | None = None, steps: int | None = None,
+    batch_size: int = 64, lr: float = 1e-3, optimizer: Callable[..., Optimizer] = Adam,
+    schedule: Callable[[float], float] = cosine, increment: str = "domain", task: Task | None = None,
+    evaluate: Sequence[Domain] | None = None, learned: int = 0, seed: int = 0, scenario: str = "",
+    progress: bool | None = None,
+) -> Iterator[Report]:  # fmt: skip
+    """Learn a stream stage by stage; yields the report so far after each stage.
+
+    Parameters
+    ----------
+    model : Model
+        Trained in place, on the device it is on.
+    stream : list of Domain or tuple of Domain
+        The stages; see `adaptation` and `scenarios.by_class`.
+    method : Method, optional
+        What is added to the loss of the task; by default nothing, which is fine-tuning.
+    epochs, steps : int, optional
+        The length of a stage: passes over its largest domain (default 10), or steps of the optimiser.
+    batch_size : int
+        Rows per step from the labelled, and from the unlabelled, part of every domain of the stage.
+    lr, optimizer, schedule
+        `optimizer(parameters, lr=lr)` is built anew for every stage; `schedule` maps progress in [0, 1) to a
+        factor of lr.
+    increment : {"domain", "class", "task"}
+        Which classes may be predicted; see `live_classes`.
+    task : Task, optional
+        Classification by default.
+    evaluate : list of Domain, optional
+        The columns of the report; by default the domains of the stream.
+    learned : int
+        So many first stages are the past of a model that comes trained: methods look at them, nothing is trained.
+    seed : int
+        Of the batches, of dropout and of every term's own random numbers; not of the model, which is yours.
+    scenario : str
+        A name for the report.
+    progress : bool, optional
+        Progress bars; by default only where standard error is a terminal.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of range, or no stage of the stream can serve a term of the method.
+    DivergedError
+        If a loss is no longer finite.
+    """
+    for name, value in (("epochs", epochs), ("steps", steps), ("batch_size", batch_size), ("lr", lr)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name}={value}: expected a positive number")
+    if epochs is not None and steps is not None:
+        raise ValueError("epochs and steps: give one of them")
+    method, task = method or Method(), task or Classification()
+    evaluator = Evaluator(domains_of(stream, evaluate), task, increment)
+    for domain in evaluator.domains:
+        task.check(domain, len(model.classes))
+    teachable = _teachable(stream, method)
+
+    def reports() -> Iterator[Report]:
+        started, numbers = time.perf_counter(), {domain.name: i for i, domain in enumerate(evaluator.domains)}
+        model.reserve(len(numbers))
+        method.seed(seed)
+        scores, notes, first = [evaluator.scores(model, set())], list[str](), dict[int, int]()
+        with bars(progress) as bar:
+            teach = partial(learn, model, method, lr=lr, optimizer=optimizer, schedule=schedule, bar=bar)
+            for index, stage in enumerate(map(members, stream)):
+                first = {numbers[domain.name]: index for domain in stage} | first
+                live = evaluator.live(model, set(first))
+                ids = [numbers[domain.name] for domain in stage]
+                now = Stage(stage, ids, index, live, task, seed=seed, batch_size=batch_size, device=model.device)
+                if index < learned:
+                    method.consolidate(model, now)
+                elif not teachable[index]:
+                    notes.append(f"stage {index} ({now.name}): nothing to learn from; the model is as it was")
+                elif idle := teach(now, steps=steps or (epochs or EPOCHS) * now.steps):
+                    notes.append(f"stage {index} ({now.name}): {', '.join(idle)} had nothing to act on")
+                scores.append(evaluator.scores(model, set(first)))
+                yield Report(
+                    scenario=scenario, method=repr(method), seed=seed, metric=task.metric, increment=increment,
+                    batchnorm=model.batchnorm, remembers=method.remembers, domains=list(numbers),
+                    stages=[" + ".join(d.name for d in members(past)) for past in stream[: index + 1]],
+                    first=[first.get(i, len(stream)) for i in range(len(numbers))], scores=list(scores),
+                    notes=list(notes), seconds=time.perf_counter() - started,
+                )  # fmt: skip
+
+    return reports()
+
+
+def _last(function: Callable[P, Iterator[Report]]) -> Callable[P, Report]:
+    @wraps(function)
+    def fit(*args: P.args, **kwargs: P.kwargs) -> Report:
+        *_, report = function(*args, **kwargs)
+        return report
+
+    fit.__name__ = fit.__qualname__ = "fit"
+    fit.__doc__ = (function.__doc__ or "").replace("yields the report so far after each stage", "returns the report")
+    return fit
+
+
+fit = _last(train)  # the same arguments, in one place
+
+
+def learn(
+    model: Model, method: Method, stage: Stage, *, steps: int, lr: float, optimizer: Callable[..., Optimizer],
+    schedule: Callable[[float], float], bar: Progress | None = None,
+) -> list[str]:  # fmt: skip
+    """Learn one stage; returns the names of the terms that had nothing to act on."""
+    model.train()
+    method.train().prepare(model, stage)
+    method.to(model.device)
+    parameters = [p for p in (*model.parameters(), *method.parameters()) if p.requires_grad]
+    stepper = optimizer(parameters, lr=lr)
+    factors = [group["lr"] / lr for group in stepper.param_groups]
+    watch, idle = Watch(stage.name, bar, steps), list[str]()
+    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+        torch.manual_seed(generator(stage.seed, stage.index, "model").initial_seed())
+        for step in range(steps):
+            progress = step / steps
+            for group, factor in zip(stepper.param_groups, factors, strict=True):
+                group["lr"] = lr * factor * schedule(progress)
+            batch = stage.batch(step, progress)
+            batch = batch.join(method.extend(model, batch))
+            output = model(batch.x, batch.domain)
+            losses = {"task": stage.task.loss(output, batch), **method.losses(model, batch, output)}
+            idle = idle if step else _idle(method, losses, {part.owner for part in batch.parts})
+            stepper.zero_grad()
+            sum(losses.values(), output.logits.new_zeros(())).backward()
+            method.adjust(model, batch)
+            stepper.step()
+            watch.see(losses)
+    watch.look()
+    if not all(p.isfinite().all() for p in parameters):
+        raise DivergedError(f"the weights are no longer finite after stage {stage.name}; lower lr or a weight")
+    method.consolidate(model, stage)
+    return idle
+
+
+def _idle(method: Method, losses: dict[str, Tensor], owners: set[object]) -> list[str]:
+    """The terms that gave neither a loss with a gradient nor a sample, of those that give any."""
+    silent = {n: t for n, t in method.terms.items() if not losses[n].requires_grad and t not in owners}
+    return [n for n, t in silent.items() if (type(t).loss, type(t).extend) != (Method.loss, Method.extend)]
+
+
+def _teachable(stream: Stream, method: Method) -> list[bool]:
+    """For each stage, whether anything can be learned in it: from labels, or by a term that needs none.
+
+    Raises
+    ------
+    ValueError
+        If no stage holds, or a memory brings back, the samples that a term needs.
+    """
+    kinds, past, terms = list[set[str]](), set[str](), method.terms.values()
+    for stage in stream:
+        data = [domain.train for domain in members(stage)]
+        now = {"source" for d in data if len(d.y)} | {"target" for d in data if len(d.y) < len(d)}
+        kinds.append(now | past)
+        past |= now if method.remembers == "samples" else set()
+    for term in terms:
+        if not any(term.needs <= kind for kind in kinds):
+            raise ValueError(
+                f"method: no stage of the stream serves {term!r}: it needs {' and '.join(sorted(term.needs))} samples "
+                "at once (source: labelled, target: unlabelled), as in adaptation(source, target)"
+            )
+    return ["source" in kind or any(term.needs and term.needs <= kind for term in terms) for kind in kinds]
