@@ -9,10 +9,11 @@ from torch import Tensor
 Tensors = Tensor | dict[str, Tensor]  # the inputs of a model; every tensor has one row per sample
 
 
-def each(function: Callable[..., Tensor], *inputs: Tensors) -> Tensors:
+def each(function: Callable[..., Tensor], *inputs: Any) -> Tensors:
     """Apply `function` to inputs that are tensors, or key by key to dicts of tensors."""
-    if isinstance(inputs[0], dict):
-        return {key: function(*(part[key] for part in inputs)) for key in inputs[0]}
+    first, *others = inputs
+    if isinstance(first, dict):
+        return {key: function(first[key], *(other[key] for other in others)) for key in first}
     return function(*inputs)
 
 

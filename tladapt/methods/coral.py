@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from tladapt.methods.alignment import Alignment
+from tladapt.methods.checks import positive
 from tladapt.model import Output
 
 
@@ -27,8 +28,7 @@ class CORAL(Alignment):
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
-        if not weight > 0:
-            raise ValueError(f"CORAL(weight={weight}): expected a positive number")
+        positive("CORAL", weight=weight)
         self.weight = weight
 
     def discrepancy(self, source: Output, target: Output, progress: float) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tladapt.methods.alignment import Alignment
+from tladapt.methods.checks import positive, whole
 from tladapt.model import Model, Output
 from tladapt.stage import Stage
 
@@ -23,7 +24,7 @@ class DANN(Alignment):
 
     Parameters
     ----------
-    weight : float, default 1.0
+    weight : float, default 0.1
         The factor w of the reversed gradient (:math:`\lambda` in the paper), > 0; the critic learns at full rate.
     hidden : int, default 64
         The width of the critic's hidden layer.
@@ -38,10 +39,10 @@ class DANN(Alignment):
     :cite:`Ganin2016`
     """
 
-    def __init__(self, weight: float = 1.0, hidden: int = 64) -> None:
+    def __init__(self, weight: float = 0.1, hidden: int = 64) -> None:
         super().__init__()
-        if not weight > 0 or hidden < 1:
-            raise ValueError(f"DANN(weight={weight}, hidden={hidden}): expected weight > 0 and hidden >= 1")
+        positive("DANN", weight=weight)
+        whole("DANN", hidden=hidden)
         self.weight, self.hidden = weight, hidden
         self.critic: nn.Sequential | None = None
 

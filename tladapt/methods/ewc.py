@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from tladapt.method import Method
+from tladapt.methods.checks import positive, whole
 from tladapt.methods.fisher import fisher, flat
 from tladapt.model import Model, Output
 from tladapt.stage import Batch, Stage
@@ -42,8 +43,8 @@ class EWC(Method):
 
     def __init__(self, weight: float = 0.1, samples: int = 1024) -> None:
         super().__init__()
-        if not weight > 0 or samples < 1:
-            raise ValueError(f"EWC(weight={weight}, samples={samples}): expected weight > 0 and samples >= 1")
+        positive("EWC", weight=weight)
+        whole("EWC", samples=samples)
         self.weight, self.samples = weight, samples
         for name in ("total", "anchor", "rest"):
             self.register_buffer(name, None)

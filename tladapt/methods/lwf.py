@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from tladapt.data import each
 from tladapt.method import Method
+from tladapt.methods.checks import positive
 from tladapt.model import Model, Output
 from tladapt.stage import Batch, Stage
 from tladapt.tasks import masked
@@ -48,8 +49,7 @@ class LwF(Method):
 
     def __init__(self, weight: float = 1.0, temperature: float = 2.0) -> None:
         super().__init__()
-        if not weight > 0 or not temperature > 0:
-            raise ValueError(f"LwF(weight={weight}, temperature={temperature}): expected positive numbers")
+        positive("LwF", weight=weight, temperature=temperature)
         self.weight, self.temperature = weight, temperature
         self.teacher: Model | None = None
         for name in ("sets", "answers", "offset"):

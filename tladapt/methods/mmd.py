@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tladapt.methods.alignment import Alignment
+from tladapt.methods.checks import positive
 from tladapt.model import Output
 
 
@@ -34,8 +35,11 @@ class MMD(Alignment):
 
     def __init__(self, weight: float = 1.0, scales: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0)) -> None:
         super().__init__()
-        if not weight > 0 or not scales or min(scales) <= 0:
-            raise ValueError(f"MMD(weight={weight}, scales={scales}): expected weight > 0 and positive scales")
+        positive("MMD", weight=weight)
+        if not isinstance(scales, Sequence) or not len(scales):
+            raise ValueError(f"MMD(scales={scales!r}): expected at least one positive number")
+        for scale in scales:
+            positive("MMD", scales=scale)
         self.weight, self.scales = weight, tuple(scales)
 
     def discrepancy(self, source: Output, target: Output, progress: float) -> Tensor:

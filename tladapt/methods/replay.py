@@ -1,6 +1,7 @@
 """Rehearsal of samples from a fixed-size memory."""
 
 from tladapt.method import Method
+from tladapt.methods.checks import whole
 from tladapt.methods.memory import Memory
 from tladapt.model import Model
 from tladapt.stage import Batch, Stage
@@ -37,10 +38,7 @@ class Replay(Method):
 
     def __init__(self, capacity: int = 500, batch_size: int | None = None, balanced: bool = False) -> None:
         super().__init__()
-        if capacity < 1:
-            raise ValueError(f"Replay(capacity={capacity}): expected at least 1; for no memory leave Replay out")
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"Replay(batch_size={batch_size}): expected at least 1")
+        whole("Replay", capacity=capacity, **({} if batch_size is None else {"batch_size": batch_size}))
         self.capacity, self.batch_size, self.balanced = capacity, batch_size, balanced
         self.memory = Memory(capacity, balanced)
 

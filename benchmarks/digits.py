@@ -1,0 +1,91 @@
+"""All methods on the embedded scenarios, five seeds each, old and new domain: the table of the README.
+
+    python benchmarks/digits.py [--seeds 5] [--out benchmarks/results]
+
+Writes `digits.md` and `digits.json`; a cell that is already in the JSON of the same version is not run again.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from tladapt.display.table import percent
+from tladapt.method import Method
+from tladapt.methods import CORAL, DANN, EWC, MMD, LwF, Replay
+from tladapt.report import environment
+from tladapt.scenarios import Scenario, digits, split_digits
+
+Row = tuple[str, Callable[[], Scenario], Callable[[], Method], str | None]
+ADAPT = [
+    ("source only", Method, "source-only"),
+    ("`Method()`: BatchNorm statistics alone", Method, None),
+    ("`DANN()`", DANN, None),
+    ("`CORAL()`", CORAL, None),
+    ("`MMD()`", MMD, None),
+    ("`DANN() + Replay(200) + EWC()`", lambda: DANN() + Replay(200) + EWC(), None),
+    ("ceiling: the target's labels", Method, "ceiling"),
+]
+CONTINUE = [
+    ("`Method()`: fine-tuning", Method, None),
+    ("`EWC()`", EWC, None),
+    ("`LwF()`", LwF, None),
+    ("`Replay(200)`", partial(Replay, 200), None),
+    ("`Replay(200) + LwF()`", lambda: Replay(200) + LwF(), None),
+    ("joint: all stages at once", Method, "joint"),
+]
+TABLES = {
+    "digits": (digits, ADAPT),
+    "split-digits, class-incremental": (partial(split_digits, "class"), CONTINUE),
+    "split-digits, task-incremental": (partial(split_digits, "task"), CONTINUE),
+}
+
+
+def main() -> None:
+    """Run what is missing and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    store = options.out / "digits.json"
+    stored = json.loads(store.read_text()) if store.exists() else {}
+    cells = stored.get("cells", {}) if stored.get("environment") == environment() else {}
+    lines = [
+        f"`python benchmarks/digits.py --seeds {options.seeds}`, {', '.join(map(' '.join, environment().items()))}"
+    ]
+    for title, (scenario, rows) in TABLES.items():
+        lines += [
+            "",
+            f"**{title}**",
+            "",
+            "| | old domains | newest domain | mean of all | forgetting |",
+            "|---|---|---|---|---|",
+        ]
+        for name, method, baseline in rows:
+            for seed in range(options.seeds):
+                key = f"{title} | {name} | {seed}"
+                if key not in cells:
+                    cells[key] = scenario().run(method(), seed=seed, baseline=baseline, progress=False).to_dict()
+                    store.write_text(json.dumps({"environment": environment(), "cells": cells}))
+            lines.append(row(name, [cells[f"{title} | {name} | {seed}"] for seed in range(options.seeds)]))
+            print(lines[-1], flush=True)
+    (options.out / "digits.md").write_text("\n".join(lines) + "\n")
+
+
+def row(name: str, runs: list[dict]) -> str:
+    """One line of a table: mean and standard deviation over the seeds, in percent."""
+    final = torch.tensor([run["scores"][-1] for run in runs], dtype=torch.float64)  # (seeds, domains)
+    columns = [final[:, :-1].mean(1), final[:, -1], final.mean(1)]
+    if runs[0]["forgetting"] is not None:
+        columns.append(torch.tensor([run["forgetting"] for run in runs], dtype=torch.float64))
+    cells = [percent(float(values.mean()), float(values.std())) for values in columns]
+    return f"| {name} | {' | '.join([*cells, '-'][:4])} |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What the command line takes."""
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from tladapt import __version__
+from tladapt.layers.batchnorm import BATCHNORM
+from tladapt.scenarios import SCENARIOS
+from tladapt.streams import INCREMENTS
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and whose options must be spelled out."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **options)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
+
+
+def parser() -> Parser:
+    """The parser of `tladapt`."""
+    main = Parser(prog="tladapt", description="Move a trained model to a new domain without losing the old one.")
+    main.add_argument("--version", action="version", version=f"tladapt {__version__}")
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _run(commands.add_parser("run", help="learn a scenario, or your own folders or CSV files"))
+    predict = commands.add_parser("predict", help="apply a saved model to images or a CSV file")
+    predict.add_argument("model", type=Path, metavar="MODEL_DIR", help="what `run --out DIR` left in DIR/model")
+    predict.add_argument("input", type=Path, metavar="INPUT", help="an image, a folder of images, or a CSV file")
+    predict.add_argument("--json", action="store_true", help="one JSON document instead of CSV")
+    commands.add_parser("methods", help="list the methods")
+    commands.add_parser("scenarios", help="list the scenarios")
+    report = commands.add_parser("report", help="show the reports of earlier runs")
+    report.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="what `run --out DIR` wrote")
+    return main
+
+
+def _run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("scenario", nargs="?", metavar="SCENARIO", help=f"one of {', '.join(SCENARIOS)}")
+    own = run.add_argument_group("your own data: folders of images or CSV files with a header")
+    own.add_argument("--source", metavar="A", help="the old domain, with labels")
+    own.add_argument("--target", metavar="B", help="the new domain; its labels, if any, only score")
+    own.add_argument("--domains", nargs="+", metavar="A", help="domains to learn one after another")
+    own.add_argument("--label", default="label", metavar="NAME", help="the column of a CSV file that holds the label")
+    own.add_argument("--size", type=count, default=32, metavar="N", help="the side of images in pixels")
+    how = run.add_argument_group("how it is learned (by default as the scenario says)")
+    how.add_argument("--method", metavar="EXPR", help='such as "DANN + Replay(500)"; see tladapt methods')
+    how.add_argument("--increment", choices=INCREMENTS, help="which classes may be predicted")
+    how.add_argument("--batchnorm", choices=BATCHNORM, default="joint", help="whose statistics normalise")
+    how.add_argument("--model", choices=("cnn", "mlp"), help="the network")
+    length = how.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=count, metavar="N", help="passes per stage")
+    length.add_argument("--steps", type=count, metavar="N", help="optimiser steps per stage")
+    how.add_argument("--batch-size", type=count, metavar="N", help="rows per step and part of a domain")
+    how.add_argument("--lr", type=float, metavar="X", help="learning rate at the start of a stage")
+    how.add_argument("--device", default="cpu", help="where to learn, such as cuda")
+    how.add_argument("--baseline", help="source-only, from-scratch, joint or ceiling: other data, for comparison")
+    seeds = how.add_mutually_exclusive_group()
+    seeds.add_argument("--seed", type=int, default=0, metavar="N", help="of data order, method and network")
+    seeds.add_argument("--seeds", type=count, metavar="N", help="run seeds 0 to N-1; mean and spread")
+    what = run.add_argument_group("what is kept")
+    what.add_argument("--out", type=Path, metavar="DIR", help="write report.json, the model and pictures there")
+    what.add_argument("--json", action="store_true", help="print the report as one JSON document")

@@ -1,0 +1,77 @@
+"""Method expressions as they are typed: parsed, never evaluated."""
+
+import ast
+import difflib
+import inspect
+from typing import Any
+
+from tladapt import methods
+from tladapt.method import Method
+
+LONGEST = 1000  # characters
+
+
+def parse_method(text: str) -> Method:
+    """The method that an expression such as `DANN() + Replay(500)` stands for.
+
+    Names of methods, with or without arguments, literals, methods as arguments, and `+`; nothing else.
+
+    Raises
+    ------
+    ValueError
+        If there is anything else in it, or an argument that the method does not have or cannot take.
+
+    Examples
+    --------
+    >>> parse_method("Replay(200) + EWC(weight=0.5)")
+    EWC(weight=0.5, samples=1024) + Replay(capacity=200, batch_size=None, balanced=False)
+    """
+    try:
+        if len(text) > LONGEST:
+            raise ValueError(f"longer than {LONGEST} characters")
+        return _method(ast.parse(text.strip(), mode="eval").body)
+    except SyntaxError as error:
+        raise ValueError(f"method: {text!r} is no expression ({error.msg})") from error
+    except (ValueError, TypeError, RuntimeError, RecursionError, MemoryError, OverflowError) as error:
+        raise ValueError(f"method: {error}") from error
+
+
+def _method(node: ast.expr) -> Method:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _method(node.left) + _method(node.right)
+    if isinstance(node, ast.Name):
+        return _class(node.id)()
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        kind, words = _class(node.func.id), {word.arg: _value(word.value) for word in node.keywords if word.arg}
+        given = [_value(value) for value in node.args]
+        if len(words) < len(node.keywords):
+            raise ValueError(f"{_text(node)}: give arguments by name")
+        try:
+            inspect.signature(kind).bind(*given, **words)
+        except TypeError as error:
+            known = ", ".join(inspect.signature(kind).parameters) or "none"
+            raise ValueError(f"{_text(node)}: {error}; {kind.__name__} takes {known}") from error
+        return kind(*given, **words)
+    raise ValueError(f"{_text(node)}: only methods, literals and + are allowed, as in DANN() + Replay(500)")
+
+
+def _class(name: str) -> type[Method]:
+    if name not in methods.__all__:
+        near = difflib.get_close_matches(name.lower(), {m.lower(): m for m in methods.__all__}, n=1, cutoff=0.5)
+        hint = [m for m in methods.__all__ if near and m.lower() == near[0]] or methods.__all__
+        raise ValueError(f"no method is named {name!r}; did you mean {', '.join(hint)}?")
+    return getattr(methods, name)
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Tuple | ast.List):
+        return tuple(_value(part) for part in node.elts)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return _method(node)
+
+
+def _text(node: ast.expr) -> str:
+    text = ast.unparse(node)
+    return text if len(text) < 60 else text[:57] + "..."

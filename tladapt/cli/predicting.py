@@ -1,0 +1,43 @@
+"""`tladapt predict`."""
+
+import argparse
+import csv
+import json
+import sys
+
+import torch
+
+from tladapt.data import each
+from tladapt.model import Model
+from tladapt.readers.files import reader_from
+from tladapt.readers.folders import Images
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Print the most likely class of every image or row, and its probability."""
+    model = Model.load(options.model)
+    reader = reader_from(model.inputs)
+    if not options.input.exists():
+        raise ValueError(f"INPUT {options.input}: no such file or folder")
+    x, _, names = reader.read(options.input)
+    chances = torch.cat([_chances(model, rows, x) for rows in torch.arange(len(names)).split(512)])
+    best = chances.max(-1)
+    rows = [
+        {
+            "file" if isinstance(reader, Images) else "row": name,
+            "prediction": model.classes[c],
+            "probability": round(p, 6),
+        }
+        for name, c, p in zip(names, best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
+    if options.json:
+        print(json.dumps({"schema": 1, "model": str(options.model), "predictions": rows}))
+        return
+    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+@torch.no_grad()
+def _chances(model: Model, rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return model(each(lambda part: part[rows], x)).logits.softmax(-1)

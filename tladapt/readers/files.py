@@ -1,0 +1,106 @@
+"""A user's own folders, CSV files and data frames as domains."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tladapt.domains import Domain
+from tladapt.readers.folders import Images
+from tladapt.readers.tables import Table
+
+Reader = Images | Table
+
+
+def read_domains(
+    sources: Sequence[Any], *, names: Sequence[str] | None = None, label: str = "label", size: int = 32,
+    test: float = 0.2, seed: int = 0,
+) -> tuple[list[Domain], Reader]:  # fmt: skip
+    """Domains of one kind: folders of images, CSV files, or data frames.
+
+    Parameters
+    ----------
+    sources : sequence of path or data frame
+        A folder with a folder of images per class (or only images: no labels); a CSV file with a header; a data
+        frame. The first one must have labels: its classes are the classes, and its columns those of a table.
+    names : sequence of str, optional
+        Of the domains; by default the names of the files or folders.
+    label : str
+        The column that holds the label.
+    size : int
+        The side in pixels that images are resized to.
+    test, seed
+        The share of labelled rows that is held out; see `Domain`.
+
+    Returns
+    -------
+    domains : list of Domain
+    reader : Images or Table
+        How they were read; `model.inputs = reader.spec()` lets a saved model read the same.
+
+    Raises
+    ------
+    ValueError
+        If a source cannot be read, the first has no labels, or another has a class that the first has not.
+    """
+    names = list(names) if names is not None else _names(sources)
+    if len(names) != len(sources):
+        raise ValueError(f"names: {len(names)} of them for {len(sources)} sources")
+    reader, classes, domains = reader_for(sources[0], label, size), list[str](), list[Domain]()
+    for source, name in zip(sources, names, strict=True):
+        x, labels, _ = reader.read(Path(source) if isinstance(source, str) else source)
+        if not domains:
+            if labels is None:
+                raise ValueError(f"{name}: the first domain has no labels to learn from; {_hint(reader)}")
+            classes = sorted(set(labels), key=lambda c: (not c.isdigit(), int(c) if c.isdigit() else 0, c))
+        unknown = sorted(set(labels or ()) - set(classes))
+        if unknown:
+            raise ValueError(
+                f"{name}: the label {unknown[0]!r} is none of the classes of {names[0]}: {', '.join(classes)}"
+            )
+        y = None if labels is None else torch.tensor([classes.index(c) for c in labels])
+        domains.append(Domain(name, (x, y), test, classes=classes, seed=seed))
+    return domains, reader
+
+
+def reader_for(source: Any, label: str = "label", size: int = 32) -> Reader:
+    """The reader for a folder of images, a CSV file or a data frame."""
+    if not isinstance(source, str | Path):
+        return Table(label)
+    path = Path(source)
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder")
+    if path.is_dir():
+        return Images(size)
+    if path.suffix.lower() not in (".csv", ".txt"):
+        raise ValueError(f"{path}: neither a folder of images nor a .csv file")
+    return Table(label)
+
+
+def reader_from(spec: dict[str, Any]) -> Reader:
+    """The reader that `spec()` describes.
+
+    Raises
+    ------
+    ValueError
+        If it describes none.
+    """
+    kinds: dict[Any, type[Reader]] = {"images": Images, "table": Table}
+    try:
+        kind = kinds[spec["kind"]]
+        return kind(**{name: value for name, value in spec.items() if name != "kind"})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"inputs: {spec!r} describes no reader of files") from error
+
+
+def _hint(reader: Reader) -> str:
+    folder = "give one folder of images per class"
+    return folder if isinstance(reader, Images) else f"name the column that holds it with label= (now {reader.label!r})"
+
+
+def _names(sources: Sequence[Any]) -> list[str]:
+    """The last parts of paths, longer where two are the same; numbers for data frames."""
+    paths = [Path(s) if isinstance(s, str | Path) else Path(f"table {i + 1}") for i, s in enumerate(sources)]
+    short = [path.stem if path.suffix else path.name for path in paths]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]

@@ -1,0 +1,67 @@
+"""Folders of images: one folder per class, or, for images without labels, the images themselves."""
+
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images as bytes (n, channels, size, size).
+
+    Parameters
+    ----------
+    size : int
+        The side in pixels that every image is resized to (bilinear, smoothed when shrunk).
+    channels : {1, 3}
+        Grey or RGB.
+    """
+
+    size: int = 32
+    channels: int = 3
+
+    def read(self, path: Path) -> tuple[Tensor, list[str] | None, list[str]]:
+        """The images, the name of each one's class (None for images without), and their paths.
+
+        Raises
+        ------
+        ValueError
+            If there are none, a file is no image, or images lie both beside and within class folders.
+        """
+        if path.is_file():
+            return self._stack([path]), None, [str(path)]
+        entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+        folders = [entry for entry in entries if entry.is_dir()]
+        if folders and len(folders) < len(entries):
+            stray = next(entry for entry in entries if not entry.is_dir())
+            raise ValueError(f"{stray}: lies beside class folders; move it into one")
+        files = [file for folder in folders or [path] for file in _files(folder)]
+        if not files:
+            raise ValueError(f"{path}: no images in it")
+        return self._stack(files), [file.parent.name for file in files] if folders else None, list(map(str, files))
+
+    def _stack(self, files: list[Path]) -> Tensor:
+        return torch.stack([self._one(file) for file in files])
+
+    def _one(self, file: Path) -> Tensor:
+        try:
+            with warnings.catch_warnings(), Image.open(file) as image:
+                warnings.simplefilter("error")  # Pillow warns of images that are too large to be honest
+                small = image.convert("L" if self.channels == 1 else "RGB").resize((self.size, self.size))
+        except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError) as error:
+            raise ValueError(f"{file}: no image that can be read ({error})") from error
+        return torch.from_numpy(np.array(small)).reshape(self.size, self.size, -1).permute(2, 0, 1)
+
+    def spec(self) -> dict[str, Any]:
+        """What `reader_from` builds this again from."""
+        return {"kind": "images", **asdict(self)}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if not file.name.startswith("."))

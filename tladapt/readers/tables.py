@@ -1,0 +1,117 @@
+"""Tables with mixed columns and missing values: CSV files with a header, and data frames."""
+
+import csv
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LEVELS = 50  # words of a column that are told apart; the rest count as unknown
+
+
+@dataclass
+class Table:
+    """Rows as numbers (n, d), by the first table that was read: its columns, means, spreads and words.
+
+    A column of numbers is centred and divided by its standard deviation; a missing number becomes 0, the mean, and
+    where the first table had missing ones, a further column says so. A column of words becomes one column per word; a
+    word that the first table did not have, or a missing one, is 0 in all.
+    """
+
+    label: str = "label"
+    numbers: dict[str, list[float]] = field(default_factory=dict)  # column: mean, standard deviation, 1 if some miss
+    words: dict[str, list[str]] = field(default_factory=dict)  # column: its words
+
+    def read(self, source: Any) -> tuple[Tensor, list[str] | None, list[str]]:
+        """The rows, the label of each (None for a table without the label column), and their numbers.
+
+        Raises
+        ------
+        ValueError
+            If the table is empty or ragged, a column of the first table is missing, or a cell is no finite number.
+        """
+        columns, name = (_csv(source), str(source)) if isinstance(source, Path) else (_frame(source), "data frame")
+        labels = columns.pop(self.label, None)
+        if labels is not None and "" in labels:
+            raise ValueError(f"{name}, row {labels.index('') + 1}: no {self.label!r}; drop the row or the whole column")
+        if not columns or not (count := len(next(iter(columns.values())))):
+            raise ValueError(f"{name}: no rows of data in it")
+        if not self.numbers and not self.words:
+            self._fit(columns, name)
+        missing = [column for column in (*self.numbers, *self.words) if column not in columns]
+        if missing:
+            raise ValueError(f"{name}: no column {missing[0]!r}, which the first table has")
+        parts = [self._numbers(columns[c], c, name) for c in self.numbers]
+        parts += [self._words(columns[c], c) for c in self.words]
+        return torch.cat(parts, 1), labels, [str(row + 1) for row in range(count)]
+
+    def _fit(self, columns: dict[str, list[str]], name: str) -> None:
+        for column, cells in columns.items():
+            known = [cell for cell in cells if cell]
+            if known and all(map(_is_number, known)):
+                values = [_number(cell, row, column, name) for row, cell in enumerate(cells) if cell]
+                spread = float(np.std(values)) or 1.0
+                self.numbers[column] = [float(np.mean(values)), spread, float(len(known) < len(cells))]
+            elif known:
+                self.words[column] = sorted(word for word, _ in Counter(known).most_common(LEVELS))
+
+    def _numbers(self, cells: list[str], column: str, name: str) -> Tensor:
+        mean, spread, some_missing = self.numbers[column]
+        values = [_number(cell, row, column, name) if cell else math.nan for row, cell in enumerate(cells)]
+        scaled = (torch.tensor(values, dtype=torch.float64) - mean) / spread
+        found = [scaled.nan_to_num(0.0), scaled.isnan().double()][: 2 if some_missing else 1]
+        return torch.stack(found, 1).float()
+
+    def _words(self, cells: list[str], column: str) -> Tensor:
+        place = {word: i for i, word in enumerate(self.words[column])}
+        index = torch.tensor([place.get(cell, len(place)) for cell in cells])
+        return torch.nn.functional.one_hot(index, len(place) + 1)[:, :-1].float()
+
+    def spec(self) -> dict[str, Any]:
+        """What `reader_from` builds this again from."""
+        return {"kind": "table", **asdict(self)}
+
+
+def _csv(path: Path) -> dict[str, list[str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header, *rows = list(csv.reader(file, strict=True)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: no CSV table that can be read ({error})") from error
+    header = [name.strip() for name in header]
+    if not header or len(set(header)) < len(header):
+        raise ValueError(f"{path}: the first line must name every column, each with its own name")
+    for number, row in enumerate(rows, start=2):
+        if row and len(row) != len(header):
+            raise ValueError(f"{path}, line {number}: {len(row)} cells, the header has {len(header)}")
+    rows = [row for row in rows if row]
+    return {name: [row[i].strip() for row in rows] for i, name in enumerate(header)}
+
+
+def _frame(frame: Any) -> dict[str, list[str]]:
+    """A pandas or polars data frame as columns of text; what is None or NaN there is missing."""
+    if not hasattr(frame, "columns"):
+        raise TypeError(f"{type(frame).__name__}: neither a path nor a data frame")
+    columns = {str(name): list(frame[name]) for name in frame.columns}
+    return {name: ["" if c is None or c != c else str(c).strip() for c in cells] for name, cells in columns.items()}
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(cell: str, row: int, column: str, name: str) -> float:
+    if not _is_number(cell):
+        raise ValueError(f"{name}, row {row + 1}, column {column!r}: {cell!r} is no number")
+    if not math.isfinite(value := float(cell)):
+        raise ValueError(f"{name}, row {row + 1}, column {column!r}: {cell}; leave the cell empty if it is missing")
+    return value

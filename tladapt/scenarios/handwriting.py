@@ -1,0 +1,77 @@
+"""Real handwritten digits that come with scikit-learn: no network, no data folder."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torch.nn import functional as F
+
+from tladapt.backbones import cnn
+from tladapt.domains import Domain
+from tladapt.method import Method
+from tladapt.methods import MMD, Replay
+from tladapt.scenarios.scenario import Scenario
+from tladapt.scenarios.splits import by_class
+from tladapt.streams import adaptation, domains_of
+
+SLANT = 0.5  # pixels per row: fixed before any method was run
+TEST = 0.3  # the share of each domain that only the evaluator sees
+IMAGES = {"kind": "images", "size": 8, "channels": 1}
+
+
+def digits() -> Scenario:
+    """Upright digits with labels, then other people's digits, slanted, without: 2 x 899 images of 8 x 8 pixels.
+
+    Source and target share no image: the source is the first half of scikit-learn's set (in its order, which is by
+    writer), the target the second half, slanted by half a pixel per row.
+    """
+    x, y = _digits()
+    upright = Domain("upright", (x[:899], y[:899]), TEST, classes=10)
+    slanted = Domain("slanted", (slant(x[899:], SLANT), y[899:]), TEST, classes=10)
+    return Scenario(
+        name="digits", about="upright handwritten digits, then slanted ones of other writers without labels",
+        stream=adaptation(upright, slanted), ceiling=[upright, (upright, slanted)], method=MMD,
+        network=partial(cnn, 1, 8, classes=10), inputs=IMAGES, steps=300,
+    )  # fmt: skip
+
+
+def split_digits(increment: str = "class", method: Callable[[], Method] = partial(Replay, 200)) -> Scenario:
+    """Five stages of two digits each, 1 797 images of 8 x 8 pixels; class- or task-incremental."""
+    x, y = _digits()
+    return Scenario(
+        name="split-digits", about="handwritten digits, two new ones in each of five stages",
+        stream=by_class(Domain("digits", (x, y), TEST, classes=10), 5), method=method, increment=increment,
+        network=partial(cnn, 1, 8, classes=10), inputs=IMAGES, steps=100,
+    )  # fmt: skip
+
+
+def slant(x: Tensor, shift: float) -> Tensor:
+    """Images (n, channels, height, width) with each row moved by `shift` pixels more than the one above.
+
+    Around the middle row, by linear interpolation; what leaves the image is lost, as on a form's box.
+    """
+    turn = torch.tensor([[1.0, shift, 0.0], [0.0, 1.0, 0.0]]).expand(len(x), 2, 3)
+    return F.grid_sample(x, F.affine_grid(turn, list(x.shape), align_corners=False), align_corners=False)
+
+
+def picture(scenario: Scenario, count: int = 12) -> Figure:
+    """The first training images of every domain of a scenario of images, a row each."""
+    domains = domains_of(scenario.stream)
+    figure = Figure(figsize=(0.62 * count, 0.8 * len(domains)), layout="constrained")
+    for row, domain in zip(figure.subplots(len(domains), count, squeeze=False), domains, strict=True):
+        images = domain.train.rows(torch.arange(count))
+        assert isinstance(images, Tensor)  # a dict is no image
+        for axes, image in zip(row, images, strict=True):
+            axes.imshow(image.permute(1, 2, 0).numpy(), cmap="gray_r")
+            axes.set_xticks([])
+            axes.set_yticks([])
+        row[0].set_ylabel(domain.name, rotation=0, ha="right", va="center")
+    return figure
+
+
+def _digits() -> tuple[Tensor, Tensor]:
+    x, y = load_digits(return_X_y=True)
+    return torch.tensor(x / 16, dtype=torch.float32).reshape(-1, 1, 8, 8), torch.tensor(y)

@@ -1,0 +1,103 @@
+"""A scenario: a stream with everything that a fair comparison holds fixed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch.optim import Adam, Optimizer
+
+from tladapt.method import Method
+from tladapt.model import Model
+from tladapt.report import Report
+from tladapt.scenarios.baselines import BASELINES
+from tladapt.seeding import generator
+from tladapt.streams import Stream, domains_of
+from tladapt.training import fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A stream, and the network, the optimiser and the steps that all methods share on it.
+
+    Attributes
+    ----------
+    about : str
+        One line: what is old, what is new, how they differ.
+    network : callable
+        `network(batchnorm=...)` is a new untrained model.
+    method : callable
+        `method()` is what runs when no other is asked for.
+    ceiling : Stream, optional
+        The same stages with the labels that the methods do not get; its last score bounds what they can reach.
+    inputs : dict
+        How a file becomes an input of the network (see `tladapt.readers.files`).
+    """
+
+    name: str
+    about: str
+    stream: Stream
+    network: Callable[..., Model]
+    method: Callable[[], Method]
+    ceiling: Stream | None = None
+    inputs: dict[str, Any] = field(default_factory=dict)
+    epochs: int | None = None
+    steps: int | None = None
+    batch_size: int = 64
+    lr: float = 1e-3
+    optimizer: Callable[..., Optimizer] = Adam
+    increment: str = "domain"
+
+    def model(self, seed: int = 0, batchnorm: str = "joint") -> Model:
+        """A new network; its start depends on `seed` alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator(seed, "network").initial_seed())
+            model = self.network(batchnorm=batchnorm)
+        model.inputs = dict(self.inputs)
+        return model
+
+    def run(
+        self, method: Method | None = None, *, seed: int = 0, model: Model | None = None, baseline: str | None = None,
+        progress: bool | None = None,
+    ) -> Report:  # fmt: skip
+        """Learn the stream with `method` and score every domain.
+
+        Parameters
+        ----------
+        method : Method, optional
+            By default the scenario's own. Its memory is used: give a new one for every run.
+        seed : int
+            Of the batches, the methods, and the network.
+        model : Model, optional
+            Trained in place; by default a new network.
+        baseline : {"source-only", "from-scratch", "joint", "ceiling"}, optional
+            Learn a stream with less, or more, to learn from instead; the same domains are scored.
+        progress : bool, optional
+            Progress bars; by default only where standard error is a terminal.
+        """
+        stream = self.stream if baseline is None else self.baseline(baseline)
+        return fit(
+            self.model(seed) if model is None else model, stream, self.method() if method is None else method,
+            epochs=self.epochs, steps=self.steps, batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer,
+            increment=self.increment, evaluate=domains_of(self.stream), seed=seed,
+            scenario=self.name if baseline is None else f"{self.name} ({baseline})", progress=progress,
+        )  # fmt: skip
+
+    def baseline(self, name: str) -> Stream:
+        """The stream of a baseline.
+
+        Raises
+        ------
+        ValueError
+            If there is no such baseline, or the scenario has no labels for a ceiling.
+        """
+        if name == "ceiling" and self.ceiling is not None:
+            return self.ceiling
+        if name not in BASELINES:
+            known = [*BASELINES, *(["ceiling"] if self.ceiling else [])]
+            raise ValueError(f"baseline={name!r}: {self.name} has {', '.join(known)}")
+        return BASELINES[name](self.stream)
+
+    def but(self, **changes: Any) -> "Scenario":
+        """The scenario with other settings."""
+        return replace(self, **changes)
