@@ -1,6 +1,5 @@
 """Real handwritten digits that come with scikit-learn: no network, no data folder."""
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -11,7 +10,6 @@ from torch.nn import functional as F
 
 from tladapt.backbones import cnn
 from tladapt.domains import Domain
-from tladapt.method import Method
 from tladapt.methods import MMD, Replay
 from tladapt.scenarios.scenario import Scenario
 from tladapt.scenarios.splits import by_class
@@ -38,12 +36,12 @@ def digits() -> Scenario:
     )  # fmt: skip
 
 
-def split_digits(increment: str = "class", method: Callable[[], Method] = partial(Replay, 200)) -> Scenario:
+def split_digits(increment: str = "class") -> Scenario:
     """Five stages of two digits each, 1 797 images of 8 x 8 pixels; class- or task-incremental."""
     x, y = _digits()
     return Scenario(
         name="split-digits", about="handwritten digits, two new ones in each of five stages",
-        stream=by_class(Domain("digits", (x, y), TEST, classes=10), 5), method=method, increment=increment,
+        stream=by_class(Domain("digits", (x, y), TEST, classes=10), 5), method=partial(Replay, 200), increment=increment,
         network=partial(cnn, 1, 8, classes=10), inputs=IMAGES, steps=100,
     )  # fmt: skip
 

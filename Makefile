@@ -1,0 +1,21 @@
+# A developer's checks: `make check` is what must pass before a commit.
+.PHONY: check lint test slow docs bench
+
+check: lint test
+
+lint:
+	ruff check .
+	ruff format --check .
+	pyright
+
+test:
+	pytest
+
+slow:
+	pytest --slow
+
+docs:
+	sphinx-build -W -b html docs docs/_build
+
+bench:
+	python benchmarks/digits.py
