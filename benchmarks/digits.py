@@ -42,6 +42,7 @@ TABLES = {
     "split-digits, class-incremental": (partial(split_digits, "class"), CONTINUE),
     "split-digits, task-incremental": (partial(split_digits, "task"), CONTINUE),
 }
+HEADER = "| | old domains | newest domain | mean of all | forgetting |"
 
 
 def main() -> None:
@@ -55,17 +56,10 @@ def main() -> None:
     store = options.out / "digits.json"
     stored = json.loads(store.read_text()) if store.exists() else {}
     cells = stored.get("cells", {}) if stored.get("environment") == environment() else {}
-    lines = [
-        f"`python benchmarks/digits.py --seeds {options.seeds}`, {', '.join(map(' '.join, environment().items()))}"
-    ]
+    versions = ", ".join(map(" ".join, environment().items()))
+    lines = [f"`python benchmarks/digits.py --seeds {options.seeds}`; {versions}; final accuracy in %, mean ± sd"]
     for title, (scenario, rows) in TABLES.items():
-        lines += [
-            "",
-            f"**{title}**",
-            "",
-            "| | old domains | newest domain | mean of all | forgetting |",
-            "|---|---|---|---|---|",
-        ]
+        lines += ["", f"**{title}**", "", HEADER, "|---|---|---|---|---|"]
         for name, method, baseline in rows:
             for seed in range(options.seeds):
                 key = f"{title} | {name} | {seed}"

@@ -77,11 +77,7 @@ def train(
     DivergedError
         If a loss is no longer finite.
     """
-    for name, value in (("epochs", epochs), ("steps", steps), ("batch_size", batch_size), ("lr", lr)):
-        if value is not None and not value > 0:
-            raise ValueError(f"{name}={value}: expected a positive number")
-    if epochs is not None and steps is not None:
-        raise ValueError("epochs and steps: give one of them")
+    _check(model, stream, method, learned, epochs=epochs, steps=steps, batch_size=batch_size, lr=lr)
     method, task = method or Method(), task or Classification()
     evaluator = Evaluator(domains_of(stream, evaluate), task, increment)
     for domain in evaluator.domains:
@@ -165,6 +161,21 @@ def learn(
         raise DivergedError(f"the weights are no longer finite after stage {stage.name}; lower lr or a weight")
     method.consolidate(model, stage)
     return idle
+
+
+def _check(model: Model, stream: Stream, method: Method | None, learned: int, **sizes: float | None) -> None:
+    """Refuse arguments of a wrong type or out of range."""
+    if not isinstance(model, Model):
+        raise TypeError(f"model: {type(model).__name__} is no Model; wrap it as Model.of(network, classes=...)")
+    if not isinstance(method, Method | None):
+        raise TypeError(f"method: {method!r} is no Method; build one, as in DANN()")
+    for name, value in sizes.items():
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name}={value}: expected a positive number")
+    if sizes["epochs"] is not None and sizes["steps"] is not None:
+        raise ValueError("epochs and steps: give one of them")
+    if not 0 <= learned < max(len(stream), 1):
+        raise ValueError(f"learned={learned}: expected fewer than the {len(stream)} stages of the stream")
 
 
 def _idle(method: Method, losses: dict[str, Tensor], owners: set[object]) -> list[str]:

@@ -57,6 +57,13 @@ def bars(show: bool | None) -> Iterator[Progress | None]:
     if not (sys.stderr.isatty() if show is None else show):
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[losses]}"), console=Console(stderr=True)) as progress:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, TextColumn("{task.fields[losses]}", markup=False), console=Console(stderr=True)
+    ) as progress:
         yield progress

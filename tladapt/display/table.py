@@ -12,10 +12,10 @@ def table(report: Report) -> Group:
     grid = Table()
     grid.add_column(f"{report.metric} in % after", no_wrap=True)
     for name in report.domains:
-        grid.add_column(name, justify="right")
+        grid.add_column(Text(name), justify="right")
     spread = report.spread.get("scores", [[None] * len(report.domains)] * len(report.scores))
     for stage, row, spreads in zip(["nothing yet", *report.stages], report.scores, spread, strict=True):
-        grid.add_row(stage, *(percent(v, s) for v, s in zip(row, spreads, strict=True)))
+        grid.add_row(Text(stage), *(percent(v, s) for v, s in zip(row, spreads, strict=True)))
     title = " · ".join(part for part in (report.scenario, report.method) if part)
     return Group(Text(title, style="bold"), grid, *map(Text, summary(report)))
 

@@ -41,8 +41,8 @@ def split_digits(increment: str = "class") -> Scenario:
     x, y = _digits()
     return Scenario(
         name="split-digits", about="handwritten digits, two new ones in each of five stages",
-        stream=by_class(Domain("digits", (x, y), TEST, classes=10), 5), method=partial(Replay, 200), increment=increment,
-        network=partial(cnn, 1, 8, classes=10), inputs=IMAGES, steps=100,
+        stream=by_class(Domain("digits", (x, y), TEST, classes=10), 5), increment=increment,
+        method=partial(Replay, 200), network=partial(cnn, 1, 8, classes=10), inputs=IMAGES, steps=100,
     )  # fmt: skip
 
 
