@@ -48,13 +48,13 @@ class Domain:
     ) -> None:  # fmt: skip
         self.name = str(name)
         self.train = as_data(train, f"Domain({name!r}): train")
-        self.test: Data | None
+        self.test: Data | None = None
         if isinstance(test, int | float):
             if not 0 <= test < 1:
                 raise ValueError(f"Domain({name!r}, test={test}): a share to hold out is from 0 to below 1")
             self.train, self.test = hold_out(self.train, test, seed)
-        else:
-            self.test = None if test is None else as_data(test, f"Domain({name!r}): test")
+        elif test is not None:
+            self.test = as_data(test, f"Domain({name!r}): test")
         self.validation = None if validation is None else as_data(validation, f"Domain({name!r}): validation")
         self.classes = self._class_names(classes)
         self.labels = self.train.y.unique().tolist() if len(self.train.y) == len(self.train) else None

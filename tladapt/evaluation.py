@@ -30,10 +30,11 @@ class Evaluator:
         """One score per domain, None where there are no labels to score; `seen` are the domains learned so far."""
         training = model.training
         model.eval()
-        live = self.live(model, seen)
-        row = [self._score(model, i, live) for i in range(len(self.domains))]
-        model.train(training)
-        return row
+        try:
+            live = self.live(model, seen)
+            return [self._score(model, i, live) for i in range(len(self.domains))]
+        finally:
+            model.train(training)
 
     def _score(self, model: Model, number: int, live: torch.Tensor | None) -> float | None:
         data = self.domains[number].test

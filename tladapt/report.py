@@ -21,8 +21,8 @@ def environment() -> dict[str, str]:
     from tladapt import __version__  # which imports this module
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    versions = {"tladapt": __version__, "python": platform.python_version(), "torch": torch.__version__}
-    return versions | {"numpy": np.__version__, "device": device}
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    return {"tladapt": __version__, **versions, "device": device}
 
 
 @dataclass(kw_only=True)
@@ -122,7 +122,7 @@ class Report:
         return cls(
             **{name: getattr(first, name) for name in same}, first=first.first, remembers=first.remembers,
             seed=None, seeds=[r.seed for r in reports if r.seed is not None], notes=first.notes,
-            scores=[[_known(value) for value in row] for row in scores.mean(0)],
+            scores=[[None if value != value else value for value in row] for row in scores.mean(0).tolist()],
             seconds=float(np.mean([r.seconds for r in reports])), environment=first.environment,
             spread={name: _spread([r.figures[name] for r in reports]) for name in FIGURES}
             | {"scores": [[_spread(column) for column in zip(*rows, strict=True)]
@@ -168,10 +168,6 @@ class Report:
         from tladapt.display.table import text
 
         return text(self)
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _spread(values: Sequence[float | None]) -> float | None:

@@ -23,18 +23,23 @@ class Task(Protocol):
 
     def loss(self, output: "Output", batch: "Batch") -> Tensor:
         """The loss on the labelled rows, shape (); 0 where there are none."""
+        ...
 
     def predict(self, logits: Tensor, live: Tensor | None) -> Tensor:
         """The answers, one per sample; `live`, of the logits' shape or broadcast to it, are the classes allowed."""
+        ...
 
     def score(self, predicted: Tensor, y: Tensor) -> float:
         """The score of the answers."""
+        ...
 
     def sample(self, logits: Tensor, random: torch.Generator | None) -> Tensor:
         """Answers drawn from the distribution that the model gives them."""
+        ...
 
     def surprise(self, logits: Tensor, y: Tensor) -> Tensor:
         """Minus the log-likelihood of y in nats, summed, shape ()."""
+        ...
 
 
 class Classification:

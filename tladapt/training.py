@@ -23,7 +23,6 @@ from tladapt.streams import Stream, domains_of, members
 from tladapt.tasks import Classification, Task
 
 P = ParamSpec("P")
-EPOCHS = 10  # of a stage, unless told otherwise
 
 
 def cosine(progress: float) -> float:
@@ -93,14 +92,15 @@ def train(
             teach = partial(learn, model, method, lr=lr, optimizer=optimizer, schedule=schedule, bar=bar)
             for index, stage in enumerate(map(members, stream)):
                 first = {numbers[domain.name]: index for domain in stage} | first
-                live = evaluator.live(model, set(first))
-                ids = [numbers[domain.name] for domain in stage]
-                now = Stage(stage, ids, index, live, task, seed=seed, batch_size=batch_size, device=model.device)
+                now = Stage(
+                    stage, [numbers[domain.name] for domain in stage], index, evaluator.live(model, set(first)), task,
+                    seed=seed, batch_size=batch_size, device=model.device,
+                )  # fmt: skip
                 if index < learned:
                     method.consolidate(model, now)
                 elif not teachable[index]:
                     notes.append(f"stage {index} ({now.name}): nothing to learn from; the model is as it was")
-                elif idle := teach(now, steps=steps or (epochs or EPOCHS) * now.steps):
+                elif idle := teach(now, steps=steps or (epochs or 10) * now.steps):
                     notes.append(f"stage {index} ({now.name}): {', '.join(idle)} had nothing to act on")
                 scores.append(evaluator.scores(model, set(first)))
                 yield Report(

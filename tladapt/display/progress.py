@@ -57,13 +57,7 @@ def bars(show: bool | None) -> Iterator[Progress | None]:
     if not (sys.stderr.isatty() if show is None else show):
         yield None
         return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, TextColumn("{task.fields[losses]}", markup=False), console=Console(stderr=True)
-    ) as progress:
+    name, losses = (TextColumn(f"{{task.{field}}}", markup=False) for field in ("description", "fields[losses]"))
+    columns = (name, BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), losses)
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         yield progress
