@@ -1,14 +1,14 @@
 """Options and small things that many tests share: blobs in the plane, a network eight wide, a stage of them."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tladapt import Classification, Domain, Model, Stage
+from tladapt import Classification, Domain, Method, Model, Report, Stage, adaptation, fit
 
 torch.set_num_threads(1)  # the networks are tiny, and the order of a sum over threads would not be
 
@@ -55,10 +55,13 @@ def make_domain() -> Callable[..., Domain]:
 def make_model() -> Callable[..., Model]:
     """`make_model(seed, classes, norm)`: a network eight wide, with a BatchNorm layer if `norm`."""
 
-    def build(seed: int = 0, classes: int = 2, norm: bool = False, batchnorm: str = "joint", inputs: int = 2) -> Model:
+    def build(
+        seed: int = 0, classes: int = 2, norm: bool = False, batchnorm: str = "joint", inputs: int = 2, width: int = 8
+    ) -> Model:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            layers = [nn.Linear(inputs, 8), *[nn.BatchNorm1d(8)] * norm, nn.ReLU(), nn.Linear(8, classes)]
+            first, last = nn.Linear(inputs, width), nn.Linear(width, classes)
+        layers = [first, *[nn.BatchNorm1d(width)] * norm, nn.ReLU(), last]
         return Model.of(nn.Sequential(*layers), batchnorm=batchnorm)
 
     return build
@@ -85,9 +88,13 @@ def stages(make_domain: Callable[..., Domain], make_stage: Callable[..., Stage])
     return [make_stage(a), make_stage(a, b, index=1)]
 
 
+def mean(runs: Iterable[Report]) -> Report:
+    return Report.mean(list(runs))
+
+
 @pytest.fixture(scope="session")
-def contradiction() -> Callable[[int], list[Domain]]:
-    """`contradiction(seed)`: two domains, left and right in the plane, in which up and down mean the opposite."""
+def contradicted(make_model: Callable[..., Model]) -> Callable[[Callable[[], Method]], Report]:
+    """`contradicted(method)`: the mean of 3 runs over left, then right of a plane; up and down change their meaning."""
 
     def domain(name: str, at: float, sign: int, seed: int) -> Domain:
         random = torch.Generator().manual_seed(seed)
@@ -97,7 +104,11 @@ def contradiction() -> Callable[[int], list[Domain]]:
         x[:, 1] += sign * (2 * y - 1)
         return Domain(name, (x[:60], y[:60]), (x[60:], y[60:]))
 
-    return lambda seed: [domain("left", -2.0, 1, seed), domain("right", 2.0, -1, seed + 10)]
+    def run(method: Callable[[], Method], seed: int) -> Report:
+        stream = [domain("left", -2.0, 1, seed), domain("right", 2.0, -1, seed + 10)]
+        return fit(make_model(seed, width=16), stream, method(), steps=150, lr=0.02, batch_size=16, seed=seed)
+
+    return lambda method: mean(run(method, seed) for seed in range(3))
 
 
 @pytest.fixture(scope="session")
@@ -115,3 +126,14 @@ def misleading() -> Callable[[int, str], tuple[Domain, Domain]]:
         return Domain(name, (x[:100], y[:100]), (x[100:], y[100:]))
 
     return lambda seed, how: (domain("source", "", seed), domain("target", how, seed + 10))
+
+
+@pytest.fixture(scope="session")
+def misled(make_model: Callable[..., Model], misleading: Callable) -> Callable[[Callable[[], Method], str], Report]:
+    """`misled(method, how)`: the mean of 3 runs of an adaptation to such a target."""
+
+    def run(method: Callable[[], Method], how: str, seed: int) -> Report:
+        stream = adaptation(*misleading(seed, how))
+        return fit(make_model(seed, width=16), stream, method(), steps=200, lr=0.02, batch_size=50, seed=seed)
+
+    return lambda method, how: mean(run(method, how, seed) for seed in range(3))

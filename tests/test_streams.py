@@ -44,7 +44,8 @@ def test_each_domain_counts_once_in_the_order_of_its_coming():
 
 def test_domains_to_evaluate_on_give_the_columns():
     c = domain("c")
-    assert domains_of([A, B.unlabelled()], evaluate=[c, B, A]) == [c, B, A]
+    found = domains_of([A, B.unlabelled()], evaluate=[c, B, A])
+    assert [(d.name, d.test) for d in found] == [(d.name, d.test) for d in (c, B, A)]
 
 
 @pytest.mark.parametrize("stream", [A, "ab", [], ()])
@@ -55,7 +56,7 @@ def test_what_is_no_list_of_stages_is_refused(stream):
 
 @pytest.mark.parametrize("stream", [[X], [(A, (X, Y))], [A, None], ["a"], [["a", "b"]]])
 def test_what_is_no_domain_is_refused(stream):
-    with pytest.raises(TypeError, match="stream: .* is no Domain"):
+    with pytest.raises(TypeError, match=r"stream: .* is no Domain"):
         domains_of(stream)
 
 
@@ -75,7 +76,7 @@ def test_two_domains_of_one_name_are_refused_without_test_data_too():
 
 
 def test_two_domains_of_one_name_to_evaluate_on_are_refused():
-    with pytest.raises(ValueError, match=r"two domains are named 'b'"):
+    with pytest.raises(ValueError, match=r"evaluate: give every domain of the stream \(a\) once"):
         domains_of([A], evaluate=[A, B, domain("b")])
 
 
@@ -90,7 +91,7 @@ def test_domains_of_different_shape_are_refused_with_both_names():
 
 
 def test_the_evaluation_must_not_miss_a_domain_of_the_stream():
-    with pytest.raises(ValueError, match=r"evaluate: the stream's domain 'b' is not among them"):
+    with pytest.raises(ValueError, match=r"evaluate: give every domain of the stream \(a, b\) once"):
         domains_of([A, B], evaluate=[A])
 
 

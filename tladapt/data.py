@@ -52,7 +52,7 @@ class Data:
 
     def without_labels(self) -> "Data":
         """The same rows; the labels are gone."""
-        return type(self)(self.x, self.y[:0])
+        return type(self)(self.x, self.y.new_empty(0, *self.y.shape[1:]))  # no view, which would hold them all
 
     def to(self, device: torch.device) -> "Data":
         """The data on `device`."""

@@ -8,6 +8,7 @@ import torch
 
 from tladapt.data import Data
 from tladapt.readers.arrays import as_data
+from tladapt.readers.splitting import hold_out, keep_some
 from tladapt.seeding import generator
 
 
@@ -52,11 +53,12 @@ class Domain:
         if isinstance(test, int | float):
             if not 0 <= test < 1:
                 raise ValueError(f"Domain({name!r}, test={test}): a share to hold out is from 0 to below 1")
-            self.train, self.test = hold_out(self.train, test, seed)
+            self.train, self.test = hold_out(self.train, test, generator(seed, "hold out"))
         elif test is not None:
             self.test = as_data(test, f"Domain({name!r}): test")
         self.validation = None if validation is None else as_data(validation, f"Domain({name!r}): validation")
         self.classes = self._class_names(classes)
+        self.origin = object()  # the same in all views of this domain
         self.labels = self.train.y.unique().tolist() if len(self.train.y) == len(self.train) else None
         self._check()
 
@@ -84,20 +86,11 @@ class Domain:
     def unlabelled(self, keep: int = 0, seed: int = 0) -> "Domain":
         """The domain with the labels of its training data gone, but for `keep` per class drawn by `seed`.
 
-        The test data is as it was: only the evaluator sees it.
+        The test data is as it was: only the evaluator sees it. (A torch data set that is read row by row still has its
+        labels in its files; `rows` does not give them.)
         """
-        if keep < 0:
-            raise ValueError(f"unlabelled(keep={keep}): how many labels to keep per class, 0 or more")
-        order = torch.randperm(len(self.train), generator=generator(seed, "unlabelled", self.name))
-        kept = (
-            [i for c in self.train.y.unique() for i in order[self.train.y[order] == c][:keep].tolist()] if keep else []
-        )
-        mask = torch.ones(len(self.train), dtype=torch.bool)
-        mask[kept] = False
         changed = copy.copy(self)
-        changed.train = (
-            self.train.take(torch.tensor(kept), mask.nonzero()[:, 0]) if kept else self.train.without_labels()
-        )
+        changed.train = keep_some(self.train, keep, generator(seed, "unlabelled", self.name))
         changed.validation = self.validation and self.validation.without_labels()
         changed.labels = None  # which classes occur is a fact about the labels
         return changed
@@ -112,14 +105,3 @@ class Domain:
         labelled, rest = len(self.train.y), len(self.train) - len(self.train.y)
         counts = [f"{labelled} labelled"] * (labelled > 0) + [f"{rest} unlabelled"] * (rest > 0)
         return f"Domain({', '.join([repr(self.name), *counts])}, test {len(self.test or ())})"
-
-
-def hold_out(data: Data, share: float, seed: int) -> tuple[Data, Data | None]:
-    """Split labelled `data` into the rest and a `share` of every class; data without labels stays whole."""
-    if not share or not len(data.y):
-        return data, None
-    order = torch.randperm(len(data.y), generator=generator(seed, "hold out"))
-    order = order[data.y[order].argsort(stable=True)] if not data.y.is_floating_point() else order
-    test = torch.zeros(len(order), dtype=torch.bool)
-    test[(torch.arange(1, int(len(order) * share) + 1) / share).long().clamp(max=len(order)) - 1] = True
-    return (data.take(order[~test]), data.take(order[test])) if test.any() else (data, None)

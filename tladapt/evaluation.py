@@ -84,7 +84,7 @@ def forgetting(scores: Scores, first: Sequence[int]) -> float | None:
     best score on the way, which is the same where none gets better after its stage.)
     """
     gain = backward_transfer(scores, first)
-    return None if gain is None else -gain
+    return None if gain is None else 0.0 - gain  # and not -0.0
 
 
 def forward_transfer(scores: Scores, first: Sequence[int]) -> float | None:
@@ -99,7 +99,7 @@ def forward_transfer(scores: Scores, first: Sequence[int]) -> float | None:
     >>> round(forward_transfer([[0.1, 0.1], [0.9, 0.2], [0.7, 0.8]], first=[0, 1]), 12)
     0.1
     """
-    return mean([_difference(scores[s][j], scores[0][j]) for j, s in enumerate(first) if s > 0])
+    return mean([_difference(scores[s][j], scores[0][j]) for j, s in enumerate(first) if 0 < s < len(scores)])
 
 
 def _difference(a: float | None, b: float | None) -> float | None:

@@ -83,7 +83,7 @@ class Method(nn.Module):
     @contextmanager
     def own_randomness(self) -> Iterator[None]:
         """Within: torch's global random numbers are this term's, so that a critic's start depends on nothing else."""
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(int(torch.randint(2**62, (), generator=self.random)))
             yield
 
@@ -122,7 +122,8 @@ class Sum(Method):
         self._refuse_conflict(terms)
         self._terms = nn.ModuleDict()
         for term in sorted(terms, key=lambda t: (ROLES.index(t.role), type(t).__name__, repr(t))):
-            name, count = type(term).__name__, sum(type(t) is type(term) for t in self._terms.values())
+            name = type(term).__name__
+            count = sum(type(t).__name__ == name for t in self._terms.values())
             self._terms[name if not count else f"{name}-{count + 1}"] = term
 
     @staticmethod

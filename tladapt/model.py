@@ -59,6 +59,10 @@ class Model(nn.Module):
         self.encoder, self.head = with_policy(encoder, batchnorm), with_policy(head, batchnorm)
         names = _outputs(head) if classes is None else classes
         self.classes = tuple(str(c) for c in (range(names) if isinstance(names, int) else names))
+        if isinstance(head, nn.Linear) and head.out_features != len(self.classes):
+            raise ValueError(
+                f"Model(classes=...): {len(self.classes)} classes, but the head has {head.out_features} outputs"
+            )
         self.inputs: dict[str, Any] = {}
 
     @classmethod
@@ -100,7 +104,10 @@ class Model(nn.Module):
         for layer in self.norms:
             layer.domain = domain
         features = self.encoder(each(_scaled, x))
-        return Output(features, self.head(features))
+        output = Output(features, self.head(features))
+        for layer in self.norms:
+            layer.domain = None  # not to outlive this pass
+        return output
 
     @property
     def norms(self) -> list[DomainNorm]:

@@ -19,6 +19,8 @@ def adaptation(source: Domain, target: Domain, keep: int = 0) -> list[Domain | t
 
 def members(stage: Domain | Sequence[Domain]) -> tuple[Domain, ...]:
     """The domains of a stage."""
+    if isinstance(stage, Sequence) and not stage:
+        raise ValueError("stream: a stage is empty; give it a domain, or leave it out")
     return tuple(stage) if isinstance(stage, Sequence) else (stage,)
 
 
@@ -32,14 +34,19 @@ def domains_of(stream: Stream, evaluate: Sequence[Domain] | None = None) -> list
     """
     if isinstance(stream, Domain | str) or not len(stream):
         raise TypeError("stream: give a list of stages, each a Domain or a tuple of them, such as adaptation(a, b)")
-    found: dict[str, Domain] = {} if evaluate is None else {domain.name: domain for domain in evaluate}
+    found: dict[str, Domain] = {}
     for domain in (domain for stage in stream for domain in members(stage)):
         if not isinstance(domain, Domain):
             raise TypeError(f"stream: {type(domain).__name__} is no Domain; wrap the data as Domain(name, (x, y))")
-        if evaluate is not None and domain.name not in found:
-            raise ValueError(f"evaluate: the stream's domain {domain.name!r} is not among them")
-        if found.setdefault(domain.name, domain).test is not domain.test:
+        if found.setdefault(domain.name, domain).origin is not domain.origin:
             raise ValueError(f"stream: two domains are named {domain.name!r}; give each its own name")
+    if evaluate is not None:
+        columns = {domain.name: found.get(domain.name, domain) for domain in evaluate}
+        if len(columns) < len(evaluate) or found.keys() - columns.keys():
+            raise ValueError(
+                f"evaluate: give every domain of the stream ({', '.join(found)}) once, and others if you like"
+            )
+        found = columns
     first, *others = found.values()
     for other in others:
         if other.train.shape != first.train.shape:

@@ -96,10 +96,10 @@ def train(
                     stage, [numbers[domain.name] for domain in stage], index, evaluator.live(model, set(first)), task,
                     seed=seed, batch_size=batch_size, device=model.device,
                 )  # fmt: skip
-                if index < learned:
+                if index < learned or not teachable[index]:
                     method.consolidate(model, now)
-                elif not teachable[index]:
-                    notes.append(f"stage {index} ({now.name}): nothing to learn from; the model is as it was")
+                    if index >= learned:
+                        notes.append(f"stage {index} ({now.name}): nothing to learn from; the model is as it was")
                 elif idle := teach(now, steps=steps or (epochs or 10) * now.steps):
                     notes.append(f"stage {index} ({now.name}): {', '.join(idle)} had nothing to act on")
                 scores.append(evaluator.scores(model, set(first)))

@@ -17,7 +17,7 @@ def build(recipe: dict[str, Any], classes: int | Sequence[str], batchnorm: str) 
     ValueError
         If the recipe names no backbone, or arguments that it does not have.
     """
-    name = recipe.get("backbone")
+    name = recipe.get("backbone") if isinstance(recipe, dict) else recipe
     if name not in __all__:
         raise ValueError(f"backbone {name!r}: expected one of {', '.join(__all__)}")
     try:

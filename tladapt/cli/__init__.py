@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Sequence
 
+import torch
+
 from tladapt.cli import listing
 from tladapt.cli.arguments import parser
 from tladapt.cli.predicting import predict
@@ -22,5 +24,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
         print(f"tladapt {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not _too_large(error):
+            raise
+        print(f"tladapt {options.command}: not enough memory; ask for less ({_first_line(error)})", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _too_large(error: BaseException) -> bool:
+    """Whether memory ran out; torch says so with an error of its own for a GPU, and in words for the CPU."""
+    words = ("allocate memory", "Storage size calculation overflowed")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(part in str(error) for part in words)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
+import torch
+
 from tladapt import __version__
 from tladapt.layers.batchnorm import BATCHNORM
 from tladapt.scenarios import SCENARIOS
@@ -28,6 +30,40 @@ def count(text: str) -> int:
     return int(text)
 
 
+def side(text: str) -> int:
+    """A side of an image: from 1 to 1024 pixels, so that a slip cannot fill the memory."""
+    if count(text) > 1024:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 1024")
+    return int(text)
+
+
+def rate(text: str) -> float:
+    """A number above 0, and at most 1000: more is a slip that would leave single precision."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0 and at most 1000")
+    return value
+
+
+def device(text: str) -> torch.device:
+    """A device that this machine has."""
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    names = [name for kind, many in there.items() if many for name in (kind, *(f"{kind}:{i}" for i in range(many)))]
+    if text not in names:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of the devices of this machine: {', '.join(names)}")
+    return torch.device(text)
+
+
+def path(text: str) -> Path:
+    """A path, but not the empty one: it would be where the command runs."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no path")
+    return Path(text)
+
+
 def parser() -> Parser:
     """The parser of `tladapt`."""
     main = Parser(prog="tladapt", description="Move a trained model to a new domain without losing the old one.")
@@ -35,13 +71,13 @@ def parser() -> Parser:
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _run(commands.add_parser("run", help="learn a scenario, or your own folders or CSV files"))
     predict = commands.add_parser("predict", help="apply a saved model to images or a CSV file")
-    predict.add_argument("model", type=Path, metavar="MODEL_DIR", help="what `run --out DIR` left in DIR/model")
-    predict.add_argument("input", type=Path, metavar="INPUT", help="an image, a folder of images, or a CSV file")
+    predict.add_argument("model", type=path, metavar="MODEL_DIR", help="what `run --out DIR` left in DIR/model")
+    predict.add_argument("input", type=path, metavar="INPUT", help="an image, a folder of images, or a CSV file")
     predict.add_argument("--json", action="store_true", help="one JSON document instead of CSV")
     commands.add_parser("methods", help="list the methods")
     commands.add_parser("scenarios", help="list the scenarios")
     report = commands.add_parser("report", help="show the reports of earlier runs")
-    report.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="what `run --out DIR` wrote")
+    report.add_argument("folders", nargs="+", type=path, metavar="DIR", help="what `run --out DIR` wrote")
     return main
 
 
@@ -52,7 +88,7 @@ def _run(run: argparse.ArgumentParser) -> None:
     own.add_argument("--target", metavar="B", help="the new domain; its labels, if any, only score")
     own.add_argument("--domains", nargs="+", metavar="A", help="domains to learn one after another")
     own.add_argument("--label", default="label", metavar="NAME", help="the column of a CSV file that holds the label")
-    own.add_argument("--size", type=count, default=32, metavar="N", help="the side of images in pixels")
+    own.add_argument("--size", type=side, default=32, metavar="N", help="the side of images in pixels")
     how = run.add_argument_group("how it is learned (by default as the scenario says)")
     how.add_argument("--method", metavar="EXPR", help='such as "DANN + Replay(500)"; see tladapt methods')
     how.add_argument("--increment", choices=INCREMENTS, help="which classes may be predicted")
@@ -62,12 +98,12 @@ def _run(run: argparse.ArgumentParser) -> None:
     length.add_argument("--epochs", type=count, metavar="N", help="passes per stage")
     length.add_argument("--steps", type=count, metavar="N", help="optimiser steps per stage")
     how.add_argument("--batch-size", type=count, metavar="N", help="rows per step and part of a domain")
-    how.add_argument("--lr", type=float, metavar="X", help="learning rate at the start of a stage")
-    how.add_argument("--device", default="cpu", help="where to learn, such as cuda")
+    how.add_argument("--lr", type=rate, metavar="X", help="learning rate at the start of a stage")
+    how.add_argument("--device", type=device, default="cpu", help="where to learn, such as cuda")
     how.add_argument("--baseline", help="source-only, from-scratch, joint or ceiling: other data, for comparison")
     seeds = how.add_mutually_exclusive_group()
     seeds.add_argument("--seed", type=int, default=0, metavar="N", help="of data order, method and network")
     seeds.add_argument("--seeds", type=count, metavar="N", help="run seeds 0 to N-1; mean and spread")
     what = run.add_argument_group("what is kept")
-    what.add_argument("--out", type=Path, metavar="DIR", help="write report.json, the model and pictures there")
+    what.add_argument("--out", type=path, metavar="DIR", help="write report.json, the model and pictures there")
     what.add_argument("--json", action="store_true", help="print the report as one JSON document")

@@ -3,12 +3,14 @@
 import ast
 import difflib
 import inspect
+import warnings
 from typing import Any
 
 from tladapt import methods
 from tladapt.method import Method
 
 LONGEST = 1000  # characters
+LARGEST = 2**63 - 1  # the largest whole number in a tensor
 
 
 def parse_method(text: str) -> Method:
@@ -29,10 +31,15 @@ def parse_method(text: str) -> Method:
     try:
         if len(text) > LONGEST:
             raise ValueError(f"longer than {LONGEST} characters")
-        return _method(ast.parse(text.strip(), mode="eval").body)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of code that is refused anyway
+            tree = ast.parse(text.strip(), mode="eval")
+        return _method(tree.body)
     except SyntaxError as error:
         raise ValueError(f"method: {text!r} is no expression ({error.msg})") from error
-    except (ValueError, TypeError, RuntimeError, RecursionError, MemoryError, OverflowError) as error:
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("method: nested too deeply") from error
+    except (ValueError, TypeError) as error:
         raise ValueError(f"method: {error}") from error
 
 
@@ -67,9 +74,12 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Tuple | ast.List):
         return tuple(_value(part) for part in node.elts)
     try:
-        return ast.literal_eval(node)
+        value = ast.literal_eval(node)
     except ValueError:
         return _method(node)
+    if isinstance(value, int | float) and abs(value) > LARGEST:
+        raise ValueError(f"{_text(node)}: too large a number")
+    return value
 
 
 def _text(node: ast.expr) -> str:

@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from rich.console import Console
@@ -82,6 +82,8 @@ def _own(options: argparse.Namespace) -> Scenario:
     """A user's own folders or CSV files."""
     if options.domains is None and not (options.source and options.target):
         raise ValueError("--source and --target: give both")
+    if options.domains is not None and len(options.domains) < 2:
+        raise ValueError("--domains: give at least two, in the order in which they are learned")
     paths = options.domains or [options.source, options.target]
     domains, reader = read_domains(paths, label=options.label, size=options.size, seed=options.seed)
     stream: Stream = domains if options.domains else adaptation(domains[0], domains[1])
@@ -114,9 +116,12 @@ def _writable(out: Path | None) -> None:
     """Refuse a folder that cannot be written before anything is computed for it."""
     if out is None:
         return
-    existing = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise ValueError(f"--out {out}: {existing} is no folder that can be written")
+    try:
+        paths = (out.absolute(), *out.absolute().parents)
+        with TemporaryDirectory(dir=next(path for path in paths if path.exists() or path.is_symlink())):
+            pass
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--out {out}: no folder that can be written ({error})") from error
 
 
 def _keep(report: Report, model: Model, folder: Path) -> None:

@@ -11,7 +11,7 @@ class DomainNorm(nn.Module):
     """A `BatchNorm` layer that normalises every domain by its own mean and variance; scale and shift are shared.
 
     Rows of several domains may lie in one batch in any order. A domain that was never trained on is normalised by the
-    statistics of the newest one that was; before any training, by those that the layer came with.
+    statistics of the one that was met last; before any training, by those that the layer came with.
 
     References
     ----------
@@ -20,7 +20,7 @@ class DomainNorm(nn.Module):
 
     running_mean: Tensor
     running_var: Tensor
-    trained: Tensor
+    met: Tensor
 
     def __init__(self, norm: _BatchNorm, domains: int = 1) -> None:
         super().__init__()
@@ -30,26 +30,26 @@ class DomainNorm(nn.Module):
         self.eps, self.momentum = norm.eps, 0.1 if norm.momentum is None else norm.momentum
         self.register_buffer("running_mean", norm.running_mean.repeat(domains, 1))
         self.register_buffer("running_var", norm.running_var.repeat(domains, 1))
-        self.register_buffer("trained", torch.zeros(domains, dtype=torch.bool))
+        self.register_buffer("met", torch.zeros(domains, dtype=torch.long))  # as the how-manieth; 0: not yet
         self.domain: Tensor | None = None  # of every row; set by the model before each forward pass
 
     def reserve(self, domains: int) -> None:
         """Make room for the statistics of so many domains."""
-        extra = domains - len(self.trained)
+        extra = domains - len(self.met)
         if extra > 0:
             self.running_mean = torch.cat([self.running_mean, self.running_mean[:1].expand(extra, -1)])
             self.running_var = torch.cat([self.running_var, self.running_var[:1].expand(extra, -1)])
-            self.trained = torch.cat([self.trained, self.trained.new_zeros(extra)])
+            self.met = torch.cat([self.met, self.met.new_zeros(extra)])
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x of shape (n, channels, ...)."""
-        newest = (self.trained * torch.arange(1, len(self.trained) + 1, device=x.device)).argmax()
+        newest = (self.met * len(self.met) + torch.arange(len(self.met), device=x.device)).argmax()
         domain = newest.expand(len(x)) if self.domain is None else self.domain
         inner = [1] * (x.ndim - 2)
         if self.training:
             mean, var = self._observe(x, domain)
         else:
-            known = torch.where(self.trained[domain], domain, newest)
+            known = torch.where(self.met[domain] > 0, domain, newest)
             mean, var = self.running_mean[known], self.running_var[known]
         scaled = (x - mean.view(*mean.shape, *inner)) * (var + self.eps).rsqrt().view(*var.shape, *inner)
         if self.weight is None:
@@ -59,7 +59,7 @@ class DomainNorm(nn.Module):
     def _observe(self, x: Tensor, domain: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of each row's own domain in this batch; moves the running ones. Never waits for a GPU."""
         within = tuple(range(2, x.ndim))
-        member = nn.functional.one_hot(domain, len(self.trained)).to(x.dtype).T  # (domains, n)
+        member = nn.functional.one_hot(domain, len(self.met)).to(x.dtype).T  # (domains, n)
         count = member.sum(1, keepdim=True)
         each = member / count.clamp(min=1)
         mean = each @ (x.mean(within) if within else x)
@@ -67,10 +67,11 @@ class DomainNorm(nn.Module):
         var = each @ (centred.square().mean(within) if within else centred.square())
         with torch.no_grad():
             size = count * (x[0, 0].numel() if within else 1)
-            present, step = size > 1, self.momentum * (size > 1)
+            present = size > 1
+            step = (self.momentum * present).to(mean.dtype)
             self.running_mean.lerp_(mean, step.expand_as(mean))
             self.running_var.lerp_(var * size / (size - 1).clamp(min=1), step.expand_as(var))
-            self.trained |= present[:, 0]
+            self.met = torch.where(present[:, 0] & (self.met == 0), self.met.max() + 1, self.met)
         alone = ~present[domain]  # one value has no variance
         mean = torch.where(alone, self.running_mean[domain], mean[domain])
         return mean, torch.where(alone, self.running_var[domain], var[domain])

@@ -50,7 +50,8 @@ class DANN(Alignment):
         """Build the critic before the first stage; later stages go on with it."""
         if self.critic is None:
             with self.own_randomness():
-                self.critic = nn.Sequential(nn.Linear(model.width, self.hidden), nn.ReLU(), nn.Linear(self.hidden, 1))
+                critic = nn.Sequential(nn.Linear(model.width, self.hidden), nn.ReLU(), nn.Linear(self.hidden, 1))
+            self.critic = critic.to(next(model.parameters()))
 
     def discrepancy(self, source: Output, target: Output, progress: float) -> Tensor:
         """The cross-entropy of the critic in nats."""

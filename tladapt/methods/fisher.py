@@ -1,5 +1,6 @@
 """The Fisher information of a model: how much its answers depend on each parameter."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -62,9 +63,12 @@ def _squares(model: Model, stage: Stage, batch: Batch, rows: Tensor, random: tor
 
     score = grad(surprise)
     try:
-        scores = vmap(score, in_dims=(None, 0, 0, None if live is None else 0, 0))(parameters, x, domain, live, y)
+        every = vmap(score, in_dims=(None, 0, 0, None if live is None else 0, 0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # torch warns of layers that it batches by a loop of its own
+            scores = every(parameters, x, domain, live, y)
         return torch.cat([g.square().sum(0).flatten() for g in scores.values()])
-    except RuntimeError:  # layers that vmap cannot batch, such as recurrent ones: one sample after another
+    except (RuntimeError, UserWarning):  # layers that cannot be batched, such as recurrent ones: one by one
         return _one_by_one(score, parameters, x, domain, live, y)
 
 

@@ -67,7 +67,9 @@ class LwF(Method):
         sizes = torch.zeros(max(stage.ids) + 1, dtype=torch.long)
         sizes[list(stage.ids)] = torch.tensor([len(domain.train) for domain in stage.domains])
         self.offset = (sizes.cumsum(0) - sizes).to(model.device)
-        self.answers = torch.cat([self._ask(teacher, batch) for batch in stage.batches()])
+        asked = [(self.offset[b.domain] + b.index, self._ask(teacher, b)) for b in stage.batches()]
+        places, answers = (torch.cat(parts) for parts in zip(*asked, strict=True))
+        self.answers = torch.empty_like(answers).index_copy(0, places, answers)
 
     def _ask(self, teacher: Model, batch: Batch) -> Tensor:
         with torch.no_grad():

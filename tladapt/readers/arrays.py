@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset, IterableDataset, default_collate
 
 from tladapt.data import Data, Tensors, length
 
@@ -21,9 +21,11 @@ def as_data(source: Any, name: str) -> Data:
     """
     if isinstance(source, Data):
         return source
+    if isinstance(source, IterableDataset):
+        raise TypeError(f"{name} is an IterableDataset, whose rows cannot be chosen; give a map-style data set")
     if isinstance(source, Dataset):
         return _of_dataset(source, name)
-    x, y = source if isinstance(source, tuple | list) and len(source) == 2 else (source, None)
+    x, y = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
     x = {k: tensor(part, f"{name}[{k!r}]") for k, part in x.items()} if isinstance(x, dict) else tensor(x, name)
     y = torch.empty(0, dtype=torch.long) if y is None else labels(y, f"{name} labels")
     rows = {length(x)} if isinstance(x, Tensor) else {len(part) for part in x.values()}
@@ -78,7 +80,7 @@ def _of_dataset(dataset: Any, name: str) -> Data:
     if len(dataset) == 0:
         raise ValueError(f"{name} is empty; give at least one row")
     y: Any = []
-    if isinstance(dataset[0], tuple | list):
+    if isinstance(dataset[0], tuple | list) and len(dataset[0]) > 1:
         plain = getattr(dataset, "target_transform", None) is None
         y = getattr(dataset, "targets", None) if plain else None
         y = [dataset[row][1] for row in range(len(dataset))] if y is None else y
@@ -88,7 +90,7 @@ def _of_dataset(dataset: Any, name: str) -> Data:
 def tensor(values: Any, name: str) -> Tensor:
     """`values` as a tensor: floats in single precision, integers as they are."""
     try:
-        result = values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+        result = values.detach() if isinstance(values, Tensor) else torch.from_numpy(np.array(values, order="C"))
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{name} is {type(values).__name__}: no tensor, array or torch Dataset of numbers") from error
     if not result.ndim:

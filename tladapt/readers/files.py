@@ -11,6 +11,7 @@ from tladapt.readers.folders import Images
 from tladapt.readers.tables import Table
 
 Reader = Images | Table
+TABLES = (".csv", ".txt")
 
 
 def read_domains(
@@ -25,7 +26,7 @@ def read_domains(
         A folder with a folder of images per class (or only images: no labels); a CSV file with a header; a data
         frame. The first one must have labels: its classes are the classes, and its columns those of a table.
     names : sequence of str, optional
-        Of the domains; by default the names of the files or folders.
+        Of the domains; by default the names of the files or folders, with as much of the path as tells them apart.
     label : str
         The column that holds the label.
     size : int
@@ -42,13 +43,18 @@ def read_domains(
     Raises
     ------
     ValueError
-        If a source cannot be read, the first has no labels, or another has a class that the first has not.
+        If a source cannot be read or is of another kind than the first, the first has no labels, or another has a
+        class that the first has not.
     """
     names = list(names) if names is not None else _names(sources)
     if len(names) != len(sources):
         raise ValueError(f"names: {len(names)} of them for {len(sources)} sources")
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise ValueError(f"{twice[0]}: comes twice; give every domain once, by a name of its own")
     reader, classes, domains = reader_for(sources[0], label, size), list[str](), list[Domain]()
     for source, name in zip(sources, names, strict=True):
+        if type(reader_for(source)) is not type(reader):
+            raise ValueError(f"{name}: one of {names[0]} and {name} is a folder of images, the other a table")
         x, labels, _ = reader.read(Path(source) if isinstance(source, str) else source)
         if not domains:
             if labels is None:
@@ -73,7 +79,7 @@ def reader_for(source: Any, label: str = "label", size: int = 32) -> Reader:
         raise ValueError(f"{path}: no such file or folder")
     if path.is_dir():
         return Images(size)
-    if path.suffix.lower() not in (".csv", ".txt"):
+    if path.suffix.lower() not in TABLES:
         raise ValueError(f"{path}: neither a folder of images nor a .csv file")
     return Table(label)
 
@@ -100,7 +106,11 @@ def _hint(reader: Reader) -> str:
 
 
 def _names(sources: Sequence[Any]) -> list[str]:
-    """The last parts of paths, longer where two are the same; numbers for data frames."""
-    paths = [Path(s) if isinstance(s, str | Path) else Path(f"table {i + 1}") for i, s in enumerate(sources)]
-    short = [path.stem if path.suffix else path.name for path in paths]
-    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+    """The last parts of paths, as few as tell them apart; numbers for data frames."""
+    paths = [Path(s).absolute() if isinstance(s, str | Path) else Path(f"table {i + 1}") for i, s in enumerate(sources)]
+    paths = [path.with_suffix("") if path.suffix.lower() in TABLES else path for path in paths]
+    names = [path.name for path in paths]
+    for parts in range(2, max(len(path.parts) for path in paths)):
+        if len(set(names)) < len(names):
+            names = ["/".join(path.parts[-parts:]) for path in paths]
+    return names if len(set(names)) == len(names) else list(map(str, sources))

@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError)
+
 
 @dataclass(frozen=True)
 class Images:
@@ -32,7 +34,8 @@ class Images:
         Raises
         ------
         ValueError
-            If there are none, a file is no image, or images lie both beside and within class folders.
+            If there are none, a file is no image or has more than 16 bits a pixel, or images lie both beside and
+            within class folders.
         """
         if path.is_file():
             return self._stack([path]), None, [str(path)]
@@ -51,16 +54,29 @@ class Images:
 
     def _one(self, file: Path) -> Tensor:
         try:
-            with warnings.catch_warnings(), Image.open(file) as image:
-                warnings.simplefilter("error")  # Pillow warns of images that are too large to be honest
-                small = image.convert("L" if self.channels == 1 else "RGB").resize((self.size, self.size))
-        except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # such as a palette that is not as it should be
+                warnings.simplefilter("error", Image.DecompressionBombWarning)  # too large to be honest
+                small = self._small(file)
+        except UNREADABLE as error:
             raise ValueError(f"{file}: no image that can be read ({error})") from error
         return torch.from_numpy(np.array(small)).reshape(self.size, self.size, -1).permute(2, 0, 1)
+
+    def _small(self, file: Path) -> Image.Image:
+        with Image.open(file) as image:
+            converted = _eight_bits(image).convert("L" if self.channels == 1 else "RGB")
+        return converted.resize((self.size, self.size), Image.Resampling.BILINEAR)
 
     def spec(self) -> dict[str, Any]:
         """What `reader_from` builds this again from."""
         return {"kind": "images", **asdict(self)}
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Images of 16 bits by their upper byte, which Pillow would cut off at 255; no others have more than 8."""
+    if image.mode in ("I", "F"):
+        raise ValueError("more than 16 bits a pixel; save it with 8 or 16")
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I;16") else image
 
 
 def _files(folder: Path) -> list[Path]:

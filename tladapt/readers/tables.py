@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 LEVELS = 50  # words of a column that are told apart; the rest count as unknown
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass
@@ -33,7 +34,8 @@ class Table:
         Raises
         ------
         ValueError
-            If the table is empty or ragged, a column of the first table is missing, or a cell is no finite number.
+            If the table is empty or ragged, a column of the first table is missing, or a cell is no number that single
+            precision can hold.
         """
         columns, name = (_csv(source), str(source)) if isinstance(source, Path) else (_frame(source), "data frame")
         labels = columns.pop(self.label, None)
@@ -59,6 +61,8 @@ class Table:
                 self.numbers[column] = [float(np.mean(values)), spread, float(len(known) < len(cells))]
             elif known:
                 self.words[column] = sorted(word for word, _ in Counter(known).most_common(LEVELS))
+        if not self.numbers and not self.words:
+            raise ValueError(f"{name}: every cell of every column is empty")
 
     def _numbers(self, cells: list[str], column: str, name: str) -> Tensor:
         mean, spread, some_missing = self.numbers[column]
@@ -97,8 +101,18 @@ def _frame(frame: Any) -> dict[str, list[str]]:
     """A pandas or polars data frame as columns of text; what is None or NaN there is missing."""
     if not hasattr(frame, "columns"):
         raise TypeError(f"{type(frame).__name__}: neither a path nor a data frame")
-    columns = {str(name): list(frame[name]) for name in frame.columns}
-    return {name: ["" if c is None or c != c else str(c).strip() for c in cells] for name, cells in columns.items()}
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names):
+        raise ValueError("data frame: two columns have one name; give each its own")
+    columns = zip(names, (frame[name] for name in frame.columns), strict=True)
+    return {name: ["" if _is_missing(cell) else str(cell).strip() for cell in cells] for name, cells in columns}
+
+
+def _is_missing(cell: Any) -> bool:
+    try:
+        return cell is None or bool(cell != cell)
+    except TypeError:  # pandas.NA is neither equal nor unequal to itself
+        return True
 
 
 def _is_number(cell: str) -> bool:
@@ -112,6 +126,6 @@ def _is_number(cell: str) -> bool:
 def _number(cell: str, row: int, column: str, name: str) -> float:
     if not _is_number(cell):
         raise ValueError(f"{name}, row {row + 1}, column {column!r}: {cell!r} is no number")
-    if not math.isfinite(value := float(cell)):
-        raise ValueError(f"{name}, row {row + 1}, column {column!r}: {cell}; leave the cell empty if it is missing")
+    if not abs(value := float(cell)) <= LARGEST:
+        raise ValueError(f"{name}, row {row + 1}, column {column!r}: {cell} is out of range; leave it empty if missing")
     return value

@@ -51,7 +51,8 @@ def slant(x: Tensor, shift: float) -> Tensor:
 
     Around the middle row, by linear interpolation; what leaves the image is lost, as on a form's box.
     """
-    turn = torch.tensor([[1.0, shift, 0.0], [0.0, 1.0, 0.0]]).expand(len(x), 2, 3)
+    height, width = x.shape[2:]  # the grid counts both from -1 to 1
+    turn = torch.tensor([[1.0, shift * height / width, 0.0], [0.0, 1.0, 0.0]]).expand(len(x), 2, 3)
     return F.grid_sample(x, F.affine_grid(turn, list(x.shape), align_corners=False), align_corners=False)
 
 

@@ -13,7 +13,7 @@ def by_class(domain: Domain, stages: int) -> list[Domain]:
     ValueError
         If the classes cannot be dealt out equally, or the domain has unlabelled rows.
     """
-    size, rest = divmod(len(domain.classes), stages)
+    size, rest = divmod(len(domain.classes), stages) if stages > 0 else (0, 0)
     if rest or not size:
         raise ValueError(f"by_class(stages={stages}): {len(domain.classes)} classes cannot be dealt out equally")
     if domain.labels is None:

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from tladapt import backbones
 from tladapt.model import Model
@@ -17,9 +18,8 @@ def save_model(model: Model, folder: str | Path) -> None:
     """Write `model.safetensors` and `model.json` into `folder`; the architecture itself is code and is not saved."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    domains = max((len(layer.trained) for layer in model.norms), default=1)
     about = {"schema": SCHEMA, "recipe": model.recipe, "classes": model.classes, "inputs": model.inputs}
-    about |= {"batchnorm": model.batchnorm, "domains": domains}
+    about["batchnorm"] = model.batchnorm
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     save_file(weights, folder / "model.safetensors")
     (folder / "model.json").write_text(json.dumps(about, indent=1) + "\n")
@@ -35,24 +35,32 @@ def load_model(folder: str | Path, module: nn.Module | None = None) -> Model:
     """
     folder = Path(folder)
     try:
-        about = json.loads((folder / "model.json").read_text())
-        weights = load_file(folder / "model.safetensors")
-        classes, batchnorm, recipe = tuple(map(str, about["classes"])), about["batchnorm"], about["recipe"]
-        domains, inputs = int(about["domains"]), dict(about["inputs"])
-        if about["schema"] != SCHEMA:
-            raise ValueError(f"schema {about['schema']}, expected {SCHEMA}")
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise ValueError(f"Model.load({str(folder)!r}): no model saved by Model.save ({error})") from error
-    if module is not None:
-        model = Model.of(module, classes, batchnorm=batchnorm, recipe=recipe)
-    elif recipe is not None:
-        model = backbones.build(recipe, classes, batchnorm)
-    else:
-        raise ValueError(f"Model.load({str(folder)!r}): made from your own network; pass one of its kind as module=")
-    model.reserve(domains)
-    try:
+        about, weights = _read(folder)
+        model = _build(about, module)
+        model.reserve(max([1, *(len(value) for name, value in weights.items() if name.endswith(".met"))]))
         model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"Model.load({str(folder)!r}): the weights do not fit the network: {error}") from error
-    model.inputs = inputs
+        model.inputs = dict(about["inputs"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"Model.load({str(folder)!r}): {reason}") from error
     return model.eval()
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    about = json.loads((folder / "model.json").read_text())
+    if not isinstance(about, dict):
+        raise ValueError("model.json holds no model")
+    if (schema := about.get("schema")) != SCHEMA:
+        raise ValueError(f"model.json has schema {schema}, expected {SCHEMA}")
+    if missing := {"recipe", "classes", "inputs", "batchnorm"} - about.keys():
+        raise ValueError(f"model.json lacks {min(missing)!r}")
+    return about, load_file(folder / "model.safetensors")
+
+
+def _build(about: dict[str, Any], module: nn.Module | None) -> Model:
+    classes, batchnorm, recipe = tuple(map(str, about["classes"])), about["batchnorm"], about["recipe"]
+    if module is not None:
+        return Model.of(module, classes, batchnorm=batchnorm, recipe=recipe)
+    if recipe is None:
+        raise ValueError("made from your own network; pass one of its kind as module=")
+    return backbones.build(recipe, classes, batchnorm)

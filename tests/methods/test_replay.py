@@ -1,0 +1,260 @@
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+import torch
+from torch import Tensor
+
+from tladapt import DANN, Batch, Domain, Method, Model, Replay, Stage, fit
+
+
+def numbered(name: str, start: int, rows: int, y: Tensor | None = None) -> Domain:
+    """A domain whose rows hold their own numbers, of class number % 3 if nothing else is said."""
+    number = torch.arange(start, start + rows)
+    return Domain(name, (number.float()[:, None].repeat(1, 2), number % 3 if y is None else y), test=0.0, classes=3)
+
+
+def remember(replay: Replay, *stages: Stage, seed: int = 0) -> Replay:
+    replay.seed(seed)
+    for stage in stages:
+        replay.prepare(None, stage)  # type: ignore[arg-type]
+        replay.consolidate(None, stage)  # type: ignore[arg-type]
+    return replay
+
+
+def drawn(replay: Replay, stage: Stage) -> Batch:
+    batch = replay.extend(None, stage.batch(0))  # type: ignore[arg-type]
+    assert batch is not None
+    return batch
+
+
+def held(replay: Replay) -> tuple[list[int], list[int], list[int]]:
+    """The numbers of the labelled rows, their labels, and the numbers of the unlabelled rows."""
+    labelled, rest = replay.memory.held
+    numbers = replay.memory.get_buffer("x")[: labelled + rest, 0].long().tolist()
+    return numbers[:labelled], replay.memory.y[:labelled].tolist(), numbers[labelled:]
+
+
+# Which rows stay
+
+
+@pytest.mark.parametrize("sizes", [(20, 20), (8, 32), (32, 8)])
+def test_every_row_stays_with_the_same_probability(sizes: tuple[int, int], make_stage: Callable):
+    first, second = numbered("a", 0, sizes[0]), numbered("b", sizes[0], sizes[1])
+    stages, runs, count = (make_stage(first), make_stage(second, ids=(1,), index=1)), 400, torch.zeros(40)
+    for seed in range(runs):
+        numbers, labels, _ = held(remember(Replay(10), *stages, seed=seed))
+        assert len(set(numbers)) == len(numbers) == 10
+        assert labels == [number % 3 for number in numbers]
+        count[numbers] += 1
+    p = 10 / 40
+    assert (count - runs * p).abs().max() < 5 * (runs * p * (1 - p)) ** 0.5
+    assert ((count - runs * p) ** 2 / (runs * p * (1 - p))).sum() < 40 + 5 * (2 * 40) ** 0.5  # chi-square
+    whole = count[: sizes[0]].sum() / count.sum()
+    assert whole == pytest.approx(sizes[0] / 40, abs=0.03)
+
+
+def test_rows_that_were_dropped_do_not_come_back(make_stage: Callable):
+    stages = [make_stage(numbered(str(i), 20 * i, 20), ids=(i,), index=i) for i in range(4)]
+    replay, before = Replay(12), set[int]()
+    replay.seed(0)
+    for i, stage in enumerate(stages):
+        replay.prepare(None, stage)  # type: ignore[arg-type]
+        replay.consolidate(None, stage)  # type: ignore[arg-type]
+        now = set(held(replay)[0])
+        assert len(now) == 12
+        assert now <= before | set(range(20 * i, 20 * i + 20))
+        before = now
+
+
+def test_a_memory_larger_than_the_data_keeps_all(make_stage: Callable):
+    replay = remember(Replay(100), make_stage(numbered("a", 0, 9)), make_stage(numbered("b", 9, 6), ids=(1,), index=1))
+    numbers, labels, rest = held(replay)
+    assert sorted(numbers) == list(range(15))
+    assert labels == [number % 3 for number in numbers]
+    assert rest == []
+    domains = replay.memory.domain[:15].tolist()
+    assert domains == [int(number >= 9) for number in numbers]
+
+
+def test_a_domain_that_comes_again_is_not_stored_twice(make_stage: Callable):
+    a, b = numbered("a", 0, 9), numbered("b", 9, 6).unlabelled(keep=1)
+    stages = make_stage(a), make_stage(a, b, index=1), make_stage(b, a, ids=(1, 0), index=2)
+    numbers, labels, rest = held(remember(Replay(100), *stages))
+    assert sorted(numbers + rest) == list(range(15))
+    assert labels == [number % 3 for number in numbers]
+
+
+def test_a_domain_that_comes_again_has_no_second_chance(make_stage: Callable):
+    stage = make_stage(numbered("a", 0, 20))
+    assert held(remember(Replay(5), stage)) == held(remember(Replay(5), stage, stage, stage))
+
+
+def test_two_seeds_keep_different_rows(make_stage: Callable):
+    stage = make_stage(numbered("a", 0, 40))
+    assert held(remember(Replay(10), stage, seed=0)) != held(remember(Replay(10), stage, seed=1))
+
+
+# Balance
+
+
+def test_balanced_gives_every_class_an_equal_share(make_stage: Callable):
+    a = numbered("a", 0, 36, torch.tensor([0] * 25 + [1] * 6 + [2] * 5))
+    for capacity, shares in ((9, [3, 3, 3]), (15, [5, 5, 5]), (20, [9, 6, 5]), (99, [25, 6, 5])):
+        labels = torch.tensor(held(remember(Replay(capacity, balanced=True), make_stage(a)))[1])
+        assert labels.bincount(minlength=3).tolist() == shares
+
+
+def test_balanced_counts_the_classes_of_all_stages(make_stage: Callable):
+    a = numbered("a", 0, 30, torch.zeros(30, dtype=torch.long))
+    b = numbered("b", 30, 8, torch.tensor([1] * 6 + [2] * 2))
+    replay = remember(Replay(9, balanced=True), make_stage(a), make_stage(b, ids=(1,), index=1))
+    assert torch.tensor(held(replay)[1]).bincount().tolist() in ([4, 3, 2], [3, 4, 2])
+
+
+def test_balanced_gives_the_unlabelled_rows_of_a_domain_a_share(make_stage: Callable):
+    a, b = numbered("a", 0, 30, torch.arange(30) % 2), numbered("b", 30, 50).unlabelled()
+    _, labels, rest = held(remember(Replay(9, balanced=True), make_stage(a, b)))
+    assert (labels.count(0), labels.count(1), len(rest)) == (3, 3, 3)
+
+
+def test_balanced_is_fair_within_a_class(make_stage: Callable):
+    stages = [make_stage(numbered(n, s, 10, torch.zeros(10, dtype=torch.long)), ids=(i,), index=i)
+              for i, (n, s) in enumerate((("a", 0), ("b", 10)))]  # fmt: skip
+    count = torch.zeros(20)
+    for seed in range(300):
+        count[held(remember(Replay(5, balanced=True), *stages, seed=seed))[0]] += 1
+    assert (count - 75).abs().max() < 5 * (300 * 0.25 * 0.75) ** 0.5
+
+
+# What comes back
+
+
+def test_nothing_comes_back_in_the_first_stage(make_stage: Callable):
+    stage, replay = make_stage(numbered("a", 0, 9)), Replay(5)
+    replay.prepare(None, stage)  # type: ignore[arg-type]
+    assert replay.extend(None, stage.batch(0)) is None  # type: ignore[arg-type]
+
+
+def test_rows_come_back_with_their_labels_and_domains(make_stage: Callable):
+    a, b = numbered("a", 0, 9), numbered("b", 9, 6)
+    replay = remember(Replay(12, batch_size=200), make_stage(a), make_stage(b, ids=(1,), index=1))
+    batch = drawn(replay, make_stage(numbered("c", 100, 4), ids=(2,), index=2))
+    assert isinstance(batch.x, Tensor)
+    numbers = batch.x[:, 0].long()
+    assert set(numbers.tolist()) == set(held(replay)[0])  # all of them, in 200 draws from 12
+    assert torch.equal(batch.y, numbers % 3)
+    assert torch.equal(batch.domain, (numbers >= 9).long())
+    assert (batch.index == -1).all()
+    assert all(part.owner is replay for part in batch.parts)
+
+
+def test_every_remembered_row_comes_back_as_often(make_stage: Callable):
+    replay = remember(Replay(10, batch_size=4000), make_stage(numbered("a", 0, 10)))
+    batch = drawn(replay, make_stage(numbered("b", 10, 4), ids=(1,), index=1))
+    assert isinstance(batch.x, Tensor)
+    assert (batch.x[:, 0].long().bincount() - 400).abs().max() < 5 * (4000 * 0.1 * 0.9) ** 0.5
+
+
+def test_unlabelled_domains_come_back_without_labels(make_stage: Callable):
+    a, b = numbered("a", 0, 9), numbered("b", 9, 6).unlabelled()
+    replay = remember(Replay(100), make_stage(a, b))
+    batch = drawn(replay, make_stage(numbered("c", 100, 5), ids=(2,), index=1))
+    assert isinstance(batch.x, Tensor)
+    assert (len(batch.y), len(batch)) == (5, 10)
+    assert (batch.x[batch.source] < 9).all()
+    assert ((batch.x[batch.target] >= 9) & (batch.x[batch.target] < 15)).all()
+    assert batch.domain.tolist() == [0] * 5 + [1] * 5
+    assert [part.labelled for part in batch.parts] == [True, False]
+
+
+def test_as_many_come_back_as_the_larger_part_of_the_batch(make_stage: Callable):
+    replay = remember(Replay(100), make_stage(numbered("a", 0, 50)))
+    few, many = numbered("b", 50, 3), numbered("c", 60, 30)
+    stage = make_stage(few, many.unlabelled(), ids=(1, 2), index=1)
+    assert len(drawn(replay, stage)) == 8
+    stage = make_stage(few, many, ids=(1, 2), index=1)
+    assert len(drawn(replay, stage)) == 3 + 8
+    replay.batch_size = 5
+    assert len(drawn(replay, stage)) == 5
+
+
+def test_images_of_bytes_stay_bytes(make_stage: Callable):
+    x = torch.randint(256, (10, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    a = Domain("a", (x, torch.arange(10) % 2), test=0.0)
+    replay = remember(Replay(6), make_stage(a))
+    kept = replay.memory.get_buffer("x")
+    assert kept.dtype == torch.uint8
+    assert kept.shape == (6, 1, 8, 8)
+    batch = drawn(replay, make_stage(Domain("b", (x, torch.arange(10) % 2), test=0.0), ids=(1,), index=1))
+    assert isinstance(batch.x, Tensor)
+    assert batch.x.dtype == torch.uint8
+    assert all((row == x).flatten(1).all(1).any() for row in batch.x)
+
+
+def test_a_dict_of_inputs_comes_back_as_one(make_stage: Callable):
+    number = torch.arange(10)
+    a = Domain("a", ({"ids": number[:, None], "mask": number.float()[:, None].repeat(1, 3)}, number % 2), test=0.0)
+    replay = remember(Replay(6), make_stage(a))
+    batch = drawn(replay, make_stage(a, ids=(1,), index=1))
+    assert isinstance(batch.x, dict)
+    assert {key: (value.dtype, value.shape[1:]) for key, value in batch.x.items()} == {
+        "ids": (torch.int64, (1,)),
+        "mask": (torch.float32, (3,)),
+    }
+    assert torch.equal(batch.x["ids"].repeat(1, 3).float(), batch.x["mask"])
+    assert torch.equal(batch.x["ids"][:, 0] % 2, batch.y)
+    joined = make_stage(a, ids=(1,), index=1).batch(0).join(batch)
+    assert isinstance(joined.x, dict)
+    assert {len(part) for part in joined.x.values()} == {len(joined)}
+
+
+def test_a_memory_does_not_change_with_the_data(make_stage: Callable):
+    x = torch.arange(9.0)[:, None].repeat(1, 2)
+    replay = remember(Replay(9), make_stage(Domain("a", (x, torch.arange(9) % 3), test=0.0)))
+    before = held(replay)
+    x += 50
+    assert held(replay) == before
+
+
+# In the loop
+
+
+def test_an_alignment_goes_on_with_a_target_that_is_gone(make_model: Callable, make_domain: Callable):
+    a, b, c = make_domain("a"), make_domain("b").unlabelled(), make_domain("c")
+    report = fit(make_model(), [a, (a, b), c], DANN() + Replay(100), steps=3)
+    assert not any("DANN" in note for note in report.notes if note.startswith("stage 2"))
+
+
+def test_a_target_that_comes_before_any_source_is_remembered_or_refused(make_model: Callable, make_domain: Callable):
+    stream, outcome = [make_domain("a").unlabelled(), make_domain("b")], "refused"
+    with suppress(ValueError):
+        report = fit(make_model(), stream, DANN() + Replay(100), steps=3)
+        idle = any("DANN" in note for note in report.notes if note.startswith("stage 1"))
+        outcome = "promised, but idle" if idle else "remembered"
+    assert outcome in ("refused", "remembered")
+
+
+@pytest.mark.parametrize("arguments", [{"capacity": 0}, {"capacity": -1}, {"batch_size": 0}])
+def test_arguments_out_of_range_are_refused(arguments: dict):
+    with pytest.raises(ValueError, match=r"Replay\(.*at least 1"):
+        Replay(**arguments)
+
+
+def test_it_forgets_less_than_fine_tuning(contradicted: Callable[[Callable[[], Method]], object]):
+    held, free = contradicted(lambda: Replay(20)), contradicted(Method)
+    assert held.forgetting < free.forgetting - 0.2  # type: ignore[attr-defined]
+    assert held.new > free.new - 0.05  # type: ignore[attr-defined]
+
+
+def test_balanced_rehearsal_too(contradicted: Callable):
+    assert contradicted(lambda: Replay(20, balanced=True)).forgetting < 0.1
+
+
+def test_the_model_is_not_asked(make_model: Callable[..., Model], stages: list[Stage]):
+    model = make_model()
+    before = [p.clone() for p in model.parameters()]
+    replay = Replay(10)
+    replay.prepare(model, stages[0])
+    replay.consolidate(model, stages[0])
+    assert all(map(torch.equal, before, model.parameters()))

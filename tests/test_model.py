@@ -1,0 +1,194 @@
+"""The model: any network taken apart into encoder and head, one kind of output."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18
+
+from tladapt import Model, Output
+from tladapt.backbones import build, cnn, mlp
+
+
+def network() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def test_a_sequence_is_cut_before_its_last_linear_layer():
+    net, x = network().eval(), torch.randn(5, 4)
+    output = Model.of(net).eval()(x)
+    assert isinstance(output, Output)
+    assert torch.equal(output.features, net[:3](x))
+    assert torch.equal(output.logits, net(x))
+
+
+def test_a_resnet_is_cut_before_its_last_linear_layer():
+    net, x = resnet18(weights=None).eval(), torch.randn(2, 3, 32, 32)
+    model = Model.of(net, classes=5).eval()
+    output = model(x)
+    assert (output.features.shape, output.logits.shape) == ((2, 512), (2, 5))
+    assert model.width == 512
+    same = Model.of(net).eval()(x)
+    assert torch.equal(same.logits, net(x))
+
+
+def test_a_single_linear_layer_is_all_head():
+    layer, x = nn.Linear(4, 3), torch.randn(5, 4)
+    output = Model.of(layer)(x)
+    assert torch.equal(output.features, x)
+    assert torch.equal(output.logits, layer(x))
+
+
+def test_features_of_pixels_and_tokens_come_last():
+    output = Model.of(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)))(torch.randn(2, 6, 5, 4))
+    assert (output.features.shape, output.logits.shape) == ((2, 6, 5, 8), (2, 6, 5, 3))
+
+
+@pytest.mark.parametrize("classes", [None, 3, ["cat", "dog", "cow"]])
+def test_the_trained_head_stays_where_the_classes_fit(classes):
+    net, x = network().eval(), torch.randn(5, 4)
+    model = Model.of(net, classes=classes).eval()
+    assert torch.equal(model(x).logits, net(x))
+
+
+@pytest.mark.parametrize("classes", [2, 7, ["cat", "dog"]])
+def test_a_new_head_takes_its_place_where_they_do_not(classes):
+    model = Model.of(network(), classes=classes)
+    head = model.head
+    assert isinstance(head, nn.Linear)
+    assert (head.in_features, head.out_features) == (8, len(model.classes))
+    assert model(torch.randn(5, 4)).logits.shape == (5, len(model.classes))
+
+
+def test_classes_have_names():
+    assert Model.of(network()).classes == ("0", "1", "2")
+    assert Model.of(network(), classes=["cat", "dog", "cow"]).classes == ("cat", "dog", "cow")
+
+
+@pytest.mark.parametrize("batchnorm", ["joint", "per-domain", "frozen"])
+def test_the_network_handed_in_is_left_as_it_is(batchnorm):
+    net = network()
+    before, kinds = copy.deepcopy(net.state_dict()), [type(layer) for layer in net]
+    model = Model.of(net, classes=5, batchnorm=batchnorm).train()
+    model(torch.randn(5, 4)).logits.sum().backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert [type(layer) for layer in net] == kinds
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_what_follows_the_head_is_found_at_the_first_forward_pass():
+    model = Model.of(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3), nn.Softmax(-1)))
+    with pytest.raises(ValueError, match=r"Model.of\(Sequential\): something follows its last linear layer '1'"):
+        model(torch.randn(5, 4))
+
+
+class Branching(nn.Module):
+    """A network whose last linear layer is not what comes out."""
+
+    def __init__(self):
+        super().__init__()
+        self.answer, self.aside = nn.Linear(4, 3), nn.Linear(4, 2)
+
+    def forward(self, x):
+        self.aside(x)
+        return self.answer(x)
+
+
+def test_a_head_that_is_not_last_in_use_is_found_at_the_first_forward_pass():
+    with pytest.raises(ValueError, match=r"Model.of\(Branching\).*'aside'"):
+        Model.of(Branching())(torch.randn(5, 4))
+
+
+def test_a_network_without_a_linear_layer_is_refused():
+    with pytest.raises(ValueError, match=r"Model.of\(Sequential\): no nn.Linear in it; build Model\(encoder, head\)"):
+        Model.of(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()))
+
+
+def test_two_halves_make_a_model():
+    encoder, head, x = nn.Linear(4, 8), nn.Linear(8, 3), torch.randn(5, 4)
+    output = Model(encoder, head)(x)
+    assert torch.equal(output.logits, head(encoder(x)))
+
+
+def test_a_head_of_another_kind_must_say_its_classes():
+    head = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    with pytest.raises(ValueError, match=r"Model\(head=Sequential\).*classes="):
+        Model(nn.Linear(4, 8), head)
+    model = Model(nn.Linear(4, 8), head, classes=3)
+    assert len(model.classes) == 3
+    with pytest.raises(TypeError, match=r"model.width"):
+        _ = model.width
+
+
+def test_the_width_is_the_size_of_a_feature_vector():
+    model = Model.of(network())
+    assert model.width == model(torch.randn(2, 4)).features.shape[-1] == 8
+
+
+def test_bytes_are_scaled_to_one():
+    model = Model.of(nn.Linear(4, 3))
+    x = torch.tensor([[0, 51, 102, 255]], dtype=torch.uint8)
+    assert torch.allclose(model(x).features, torch.tensor([[0.0, 0.2, 0.4, 1.0]]))
+
+
+class Summed(nn.Module):
+    """A network of two inputs by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(x["a"] + x["b"])
+
+
+def test_inputs_can_be_a_dict():
+    x = {"a": torch.full((2, 4), 255, dtype=torch.uint8), "b": torch.ones(2, 4)}
+    assert torch.equal(Model.of(Summed())(x).features, torch.full((2, 4), 2.0))
+
+
+def test_an_output_can_be_cut_by_rows():
+    output = Output(torch.randn(5, 2), torch.randn(5, 3))
+    cut = output.at(slice(1, 3))
+    assert torch.equal(cut.features, output.features[1:3])
+    assert torch.equal(cut.logits, output.logits[1:3])
+
+
+def test_an_unknown_batchnorm_policy_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"batchnorm='own'\): expected one of 'joint', 'per-domain', 'frozen'"):
+        Model.of(network(), batchnorm="own")
+
+
+def test_a_model_can_be_copied_after_it_was_used():
+    model = Model.of(network(), batchnorm="per-domain")
+    model(torch.randn(5, 4), torch.zeros(5, dtype=torch.long)).logits.sum().backward()
+    x = torch.randn(2, 4)
+    assert torch.equal(copy.deepcopy(model).eval()(x).logits, model.eval()(x).logits)
+
+
+@pytest.mark.parametrize(
+    ("model", "x"),
+    [(mlp(16, (8,), classes=3), torch.randn(2, 1, 4, 4)), (cnn(1, 8, 4, 16, classes=3), torch.randn(2, 1, 8, 8))],
+    ids=["mlp", "cnn"],
+)
+def test_small_networks_can_be_built_again_from_their_recipe(model, x):
+    assert model(x).logits.shape == (2, 3)
+    again = build(model.recipe, model.classes, model.batchnorm)
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again.eval()(x).logits, model.eval()(x).logits)
+
+
+@pytest.mark.parametrize("recipe", [{"backbone": "vgg", "arguments": {}}, {}, {"backbone": "build", "arguments": {}}])
+def test_an_unknown_backbone_is_refused_with_the_known_ones(recipe):
+    with pytest.raises(ValueError, match=r"expected one of cnn, mlp"):
+        build(recipe, 3, "joint")
+
+
+@pytest.mark.parametrize("recipe", [{"backbone": "mlp"}, {"backbone": "mlp", "arguments": {"width": 3}}])
+def test_arguments_that_do_not_fit_a_backbone_are_refused(recipe):
+    with pytest.raises(ValueError, match=r"backbone 'mlp': its arguments do not fit"):
+        build(recipe, 3, "joint")

@@ -1,0 +1,212 @@
+"""The report: its figures by hand, its file, its mean over seeds, its words."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tladapt import Report
+
+# Rows: before any training, after each of three stages. Columns: three domains, each first seen in its own stage.
+SCORES = [[0.10, 0.20, 0.30], [0.90, 0.25, 0.20], [0.70, 0.80, 0.50], [0.60, 0.85, 0.95]]
+
+
+def report(scores=SCORES, first=(0, 1, 2), **about) -> Report:
+    rows, columns = [list(row) for row in scores], len(scores[0])
+    given = {
+        "domains": [f"d{j}" for j in range(columns)],
+        "stages": [f"s{i}" for i in range(len(rows) - 1)],
+        "first": list(first),
+        "scores": rows,
+        "method": "EWC(weight=0.1)",
+    }
+    return Report(**{**given, **about})
+
+
+def test_every_figure_by_hand():
+    found = report().figures
+    assert found == pytest.approx(
+        {
+            "old": (0.60 + 0.85) / 2,
+            "new": 0.95,
+            "transfer": 0.95 - 0.50,
+            "forgetting": ((0.90 - 0.60) + (0.80 - 0.85)) / 2,
+            "backward_transfer": ((0.60 - 0.90) + (0.85 - 0.80)) / 2,
+            "forward_transfer": ((0.25 - 0.20) + (0.50 - 0.30)) / 2,
+        }
+    )
+    assert report().negative_transfer is False
+
+
+def test_several_domains_that_come_last_are_all_new():
+    found = report(SCORES[:3], first=(0, 1, 1))
+    assert found.old == pytest.approx(0.70)
+    assert found.new == pytest.approx((0.80 + 0.50) / 2)
+    assert found.transfer == pytest.approx((0.80 + 0.50) / 2 - (0.25 + 0.20) / 2)
+
+
+def test_a_last_stage_worse_than_the_one_before_is_negative_transfer():
+    worse = report([[0.1, 0.2], [0.9, 0.6], [0.9, 0.55]], first=(0, 1))
+    assert worse.transfer == pytest.approx(-0.05)
+    assert worse.negative_transfer is True
+    assert "NEGATIVE TRANSFER" in str(worse)
+    assert "NEGATIVE TRANSFER" not in str(report())
+
+
+def test_no_change_is_no_negative_transfer():
+    assert report([[0.1, 0.2], [0.9, 0.6], [0.9, 0.6]], first=(0, 1)).negative_transfer is False
+
+
+def test_a_single_stage_is_all_new():
+    one = report([[0.1], [0.9]], first=(0,))
+    assert (one.old, one.new, one.transfer) == (None, 0.9, pytest.approx(0.8))
+    assert (one.forgetting, one.backward_transfer, one.forward_transfer) == (None, None, None)
+
+
+def test_a_last_stage_of_known_domains_has_nothing_new():
+    again = report(first=(0, 1, 1))
+    assert again.old == pytest.approx((0.60 + 0.85 + 0.95) / 3)
+    assert (again.new, again.transfer, again.negative_transfer) == (None, None, None)
+
+
+def test_a_domain_that_was_never_learned_is_neither_old_nor_new():
+    never = report(first=(0, 2, 3))
+    assert never.old == 0.60
+    assert never.new == 0.85
+
+
+def test_what_has_no_labels_to_score_has_no_figure():
+    blind = report([[0.1, None], [0.9, None], [0.8, None]], first=(0, 1))
+    assert blind.old == 0.8
+    assert (blind.new, blind.transfer, blind.negative_transfer) == (None, None, None)
+    assert "d1: no labels to score" in str(blind)
+    assert "d0: no labels" not in str(blind)
+
+
+def test_where_nothing_can_be_scored_the_report_still_reads():
+    blind = report([[None], [None]], first=(0,))
+    assert set(blind.figures.values()) == {None}
+    assert "d0: no labels to score" in str(blind)
+
+
+PROMISED = {
+    "schema", "scenario", "method", "seed", "metric", "domains", "stages", "scores", "old", "new", "forgetting",
+    "backward_transfer", "forward_transfer", "transfer", "negative_transfer", "remembers", "seconds", "environment",
+}  # fmt: skip
+
+
+def test_the_file_holds_what_the_design_promises_and_how_the_run_was_made(tmp_path):
+    stored = json.loads(report().save(tmp_path).read_text())
+    assert set(stored) == PROMISED | {"first", "increment", "batchnorm", "notes"}
+    assert (stored["schema"], stored["scores"], stored["domains"]) == (1, SCORES, ["d0", "d1", "d2"])
+    assert len(stored["scores"]) == len(stored["stages"]) + 1
+
+
+def test_a_report_comes_back_from_its_file(tmp_path):
+    whole = report(notes=["a note"], batchnorm="frozen", scenario="digits", seed=3, seconds=1.5, increment="task")
+    path = whole.save(tmp_path / "deep" / "run")
+    assert path == tmp_path / "deep" / "run" / "report.json"
+    assert Report.load(path.parent) == whole
+    assert str(Report.load(path.parent)) == str(whole)
+
+
+def test_a_mean_comes_back_from_its_file(tmp_path):
+    whole = Report.mean(seeds())
+    whole.save(tmp_path)
+    assert Report.load(tmp_path) == whole
+
+
+def test_missing_scores_are_null_and_never_nan(tmp_path):
+    one, two = (report([[0.1, None], [0.9, None], [0.8, None]], first=(0, 1), seed=seed) for seed in (0, 1))
+    for whole in (one, Report.mean([one, two]), Report.mean([one])):
+        text = whole.save(tmp_path).read_text()
+        assert "NaN" not in text
+        assert json.loads(text)["scores"] == [[0.1, None], [0.9, None], [0.8, None]]
+
+
+def test_a_score_that_is_no_number_cannot_be_saved(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        report([[0.1], [float("nan")]], first=(0,)).save(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"schema": 2}', '{"schema": 1}'])
+def test_what_is_no_report_is_refused_in_one_line(text, tmp_path):
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(ValueError, match=r"report\.json: no report of tladapt") as caught:
+        Report.load(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_report_is_refused_in_one_line(tmp_path):
+    with pytest.raises(ValueError, match=r"report\.json: no report of tladapt"):
+        Report.load(tmp_path)
+
+
+def seeds() -> list[Report]:
+    numbers = np.random.default_rng(0)
+    return [report(numbers.random((4, 3)).tolist(), seed=seed, seconds=float(seed)) for seed in (3, 5, 8)]
+
+
+def test_the_mean_over_seeds_is_numpys():
+    reports = seeds()
+    whole = Report.mean(reports)
+    scores = np.array([r.scores for r in reports], dtype=float)
+    assert np.allclose(np.array(whole.scores, dtype=float), scores.mean(0), atol=1e-12)
+    assert np.allclose(np.array(whole.spread["scores"], dtype=float), scores.std(0, ddof=1), atol=1e-12)
+    for name, value in whole.figures.items():
+        each = [r.figures[name] for r in reports]
+        assert value == pytest.approx(np.mean(each))  # type: ignore[arg-type]
+        assert whole.spread[name] == pytest.approx(np.std(each, ddof=1))  # type: ignore[arg-type]
+    assert (whole.seed, whole.seeds, whole.seconds) == (None, [3, 5, 8], pytest.approx(16 / 3))
+
+
+def test_one_seed_has_no_spread():
+    whole = Report.mean(seeds()[:1])
+    assert whole.spread["old"] is None
+    assert whole.scores == seeds()[0].scores
+    assert "±" not in str(whole).replace("mean ± standard deviation", "")
+
+
+def test_the_mean_says_its_spread_and_its_seeds():
+    text = str(Report.mean(seeds()))
+    assert " ± " in text
+    assert "3 seeds" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("method", "DANN()"), ("scenario", "else"), ("batchnorm", "frozen"), ("increment", "task"), ("metric", "error"),
+     ("domains", ["x", "y", "z"]), ("stages", ["x", "y", "z"])],
+)  # fmt: skip
+def test_only_runs_that_differ_in_their_seed_have_a_mean(name, value):
+    with pytest.raises(ValueError, match=rf"Report.mean: the runs differ in {name}"):
+        Report.mean([report(), report(**{name: value})])
+
+
+def test_the_words_hold_scores_method_domains_and_stages():
+    text = str(report(method="DANN(weight=1.0)", scenario="digits", notes=["stage 1: a note"]))
+    for part in ("DANN(weight=1.0)", "digits", "d2", "s1", "nothing yet", "stage 1: a note", "accuracy in %"):
+        assert part in text
+    assert all(f"{100 * score:.1f}" in text for row in SCORES for score in row)
+    assert "new 95.0" in text
+    assert "transfer +45.0" in text
+
+
+def test_the_words_hold_the_batchnorm_policy_the_increment_and_the_memory():
+    text = str(report(batchnorm="per-domain", increment="class", remembers="samples"))
+    assert "BatchNorm per-domain, class-incremental, remembers samples" in text
+
+
+def test_names_in_brackets_are_names_and_no_markup():
+    text = str(report(domains=["web [old]", "[/b]", "[red]"], stages=["web [old]", "[/b]", "[red]"], notes=["[/note]"]))
+    assert all(text.count(name) >= 2 for name in ("web [old]", "[/b]", "[red]"))
+    assert "[/note]" in text
+
+
+def test_nothing_forgotten_is_no_negative_number():
+    assert "-0.0" not in str(report([[0.1, 0.2], [0.9, 0.6], [0.9, 0.7]], first=(0, 1)))
+
+
+def test_the_environment_says_versions_and_device():
+    assert set(report().environment) == {"tladapt", "python", "torch", "numpy", "device"}

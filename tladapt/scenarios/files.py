@@ -1,0 +1,50 @@
+"""Where scenarios find their files."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.datasets import MNIST, USPS, FashionMNIST
+
+FOLDER = "TLADAPT_DATA"  # the environment variable
+
+
+def data_folder() -> Path:
+    """The folder in the variable TLADAPT_DATA, or ~/.cache/tladapt."""
+    return Path(os.environ.get(FOLDER) or "~/.cache/tladapt").expanduser()
+
+
+def find(name: str, what: str) -> Path:
+    """The path of a file or folder in the data folder.
+
+    Raises
+    ------
+    ValueError
+        If it is not there; says what belongs where.
+    """
+    path = data_folder() / name
+    if not path.exists():
+        raise ValueError(f"{path} is missing: put {what} there, or set {FOLDER} to the folder that holds {name}")
+    return path
+
+
+def torchvision_images(kind: type[MNIST | USPS | FashionMNIST], train: bool) -> tuple[Tensor, Tensor]:
+    """Images as bytes (n, 1, height, width) and labels, from torchvision's files; downloaded where they are missing.
+
+    Raises
+    ------
+    ValueError
+        If they are neither there nor to be had.
+    """
+    try:
+        data = kind(str(data_folder()), train=train)
+    except RuntimeError:
+        try:
+            data = kind(str(data_folder()), train=train, download=True)
+        except (OSError, RuntimeError) as error:
+            raise ValueError(
+                f"{data_folder()} has no {kind.__name__} as torchvision keeps it, nor can it be had ({error}); set "
+                f"{FOLDER} to a folder that has it"
+            ) from error
+    return torch.as_tensor(data.data)[:, None], torch.as_tensor(data.targets).long()
