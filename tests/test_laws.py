@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import tladapt.methods
-from tladapt import DANN, EWC, Batch, Domain, Method, Model, Output, Replay, Report, Stage, adaptation, fit
+from tladapt import DANN, EWC, Batch, Domain, Method, Model, Output, Replay, Report, Stage, fit
 from tladapt.data import Data, each
 from tladapt.method import ROLES
 
@@ -568,7 +568,7 @@ def test_a_term_with_nothing_to_act_on_is_named_once_with_its_stage(
     terms: Sequence[Build], stages: list[Stage], make_domain: Callable, make_model: Callable
 ):
     idle = idle_terms(built(terms), make_model(), stages[0])
-    stream = adaptation(make_domain("a"), make_domain("b"))
+    stream = [make_domain("a"), (make_domain("b"), make_domain("c").unlabelled())]  # in the second every term acts
     report = fit(make_model(), stream, built(terms), steps=3, batch_size=8)
     notes = [note for note in report.notes if "nothing to act on" in note]
     assert notes == [f"stage 0 (a): {', '.join(idle)} had nothing to act on"] * bool(idle)

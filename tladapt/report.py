@@ -81,7 +81,7 @@ class Report:
 
     @property
     def transfer(self) -> float | None:
-        """What the last stage gained on the new domains: `new` minus the score of the model before that stage."""
+        """What the last stage gained on the new domains, `new` minus the score of the model before that stage."""
         before = mean([self.scores[-2][j] for j in self._columns(old=False)])
         return None if before is None or self.new is None else self.new - before
 

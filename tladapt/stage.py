@@ -138,7 +138,7 @@ class Stage:
 
     @property
     def steps(self) -> int:
-        """The steps of one epoch: until the largest pool has been seen once."""
+        """The steps of one epoch, until the largest pool has been seen once."""
         return -(-max(pool.size for pool in self.pools) // self.batch_size)
 
     def batch(self, step: int, progress: float = 0.0) -> Batch:

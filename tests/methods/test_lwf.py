@@ -159,11 +159,14 @@ def test_the_old_answers_follow_the_model_from_stage_to_stage(make_model: Callab
     assert method.loss(model, batch, model(batch.x)).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_rehearsed_samples_are_not_asked_about(make_model: Callable, stages: list[Stage]):
+def test_rehearsed_samples_are_not_asked_about(
+    make_model: Callable, make_domain: Callable, make_stage: Callable, stages: list[Stage]
+):
     model, replay, batch = make_model(), Replay(10), stages[1].batch(0)
     method = begun(LwF(), model, *stages)
     replay.prepare(model, stages[0])
     replay.consolidate(model, stages[0])
+    replay.prepare(model, make_stage(make_domain("c"), ids=(2,), index=2))  # where the first domain is gone
     moved(model)
     joined = batch.join(replay.extend(model, batch))
     assert len(joined) > len(batch)

@@ -23,6 +23,7 @@ def remember(replay: Replay, *stages: Stage, seed: int = 0) -> Replay:
 
 
 def drawn(replay: Replay, stage: Stage) -> Batch:
+    replay.prepare(None, stage)  # type: ignore[arg-type]
     batch = replay.extend(None, stage.batch(0))  # type: ignore[arg-type]
     assert batch is not None
     return batch
@@ -177,6 +178,16 @@ def test_as_many_come_back_as_the_larger_part_of_the_batch(make_stage: Callable)
     assert len(drawn(replay, stage)) == 3 + 8
     replay.batch_size = 5
     assert len(drawn(replay, stage)) == 5
+
+
+def test_a_domain_of_the_stage_itself_is_not_rehearsed(make_stage: Callable):
+    a, b = numbered("a", 0, 9), numbered("b", 9, 6)
+    replay = remember(Replay(100), make_stage(a), make_stage(b, ids=(1,), index=1))
+    assert set(drawn(replay, make_stage(a, index=2)).domain.tolist()) == {1}
+    assert set(drawn(replay, make_stage(a.unlabelled(), index=2)).domain.tolist()) == {0, 1}  # its labels are needed
+    both = make_stage(a, b, ids=(0, 1), index=2)
+    replay.prepare(None, both)  # type: ignore[arg-type]
+    assert replay.extend(None, both.batch(0)) is None  # type: ignore[arg-type]
 
 
 def test_images_of_bytes_stay_bytes(make_stage: Callable):

@@ -22,12 +22,9 @@ def predict(options: argparse.Namespace) -> None:
     x, _, names = reader.read(options.input)
     chances = torch.cat([_chances(model, rows, x) for rows in torch.arange(len(names)).split(512)])
     best = chances.max(-1)
+    what = "file" if isinstance(reader, Images) else "row"
     rows = [
-        {
-            "file" if isinstance(reader, Images) else "row": name,
-            "prediction": model.classes[c],
-            "probability": round(p, 6),
-        }
+        {what: name, "prediction": model.classes[c], "probability": round(p, 6)}
         for name, c, p in zip(names, best.indices.tolist(), best.values.tolist(), strict=True)
     ]
     if options.json:
@@ -40,4 +37,7 @@ def predict(options: argparse.Namespace) -> None:
 
 @torch.no_grad()
 def _chances(model: Model, rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    return model(each(lambda part: part[rows], x)).logits.softmax(-1)
+    try:
+        return model(each(lambda part: part[rows], x)).logits.softmax(-1)
+    except RuntimeError as error:
+        raise ValueError(f"MODEL_DIR: its network does not take what its model.json says it reads ({error})") from error

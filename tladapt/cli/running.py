@@ -60,6 +60,8 @@ def _scenario(options: argparse.Namespace) -> Scenario:
     ways = [options.scenario, options.source or options.target, options.domains]
     if sum(way is not None for way in ways) != 1:
         raise ValueError("give a SCENARIO, or --source A --target B, or --domains A B ...: one of the three")
+    if options.scenario and (options.label or options.size):
+        raise ValueError("--label and --size: for your own data, not for a scenario")
     if options.scenario is None:
         scenario = _own(options)
     elif options.scenario in SCENARIOS:
@@ -85,7 +87,7 @@ def _own(options: argparse.Namespace) -> Scenario:
     if options.domains is not None and len(options.domains) < 2:
         raise ValueError("--domains: give at least two, in the order in which they are learned")
     paths = options.domains or [options.source, options.target]
-    domains, reader = read_domains(paths, label=options.label, size=options.size, seed=options.seed)
+    domains, reader = read_domains(paths, label=options.label or "label", size=options.size or 32, seed=options.seed)
     stream: Stream = domains if options.domains else adaptation(domains[0], domains[1])
     return Scenario(
         name=" to ".join(domain.name for domain in domains), about="your own data", stream=stream,

@@ -3,6 +3,7 @@
 import math
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from tladapt.report import Report
 
@@ -20,16 +21,19 @@ def heat_map(report: Report) -> Figure:
             axes.text(j, i, text, ha="center", va="center", color="white" if value > 60 else "black", fontsize=9)
             if i == report.first[j] + 1:
                 axes.add_patch(_frame(j, i))
-    axes.set_xticks(range(columns), report.domains, rotation=20 if columns > 4 else 0)
-    axes.set_yticks(range(rows), ["nothing yet", *report.stages])
+    axes.set_xticks(range(columns), list(map(_short, report.domains)), rotation=20 if columns > 4 else 0)
+    axes.set_yticks(range(rows), ["nothing yet", *map(_short, report.stages)])
     axes.set_ylabel("after")
     axes.set_title(f"{report.metric} in %", loc="left", fontsize=10)
     return figure
 
 
-def _frame(x: int, y: int):
-    from matplotlib.patches import Rectangle
+def _short(name: str) -> str:
+    """A name that leaves room for the picture; never read as mathematics."""
+    return (name if len(name) <= 24 else name[:23] + "…").replace("$", r"\$")
 
+
+def _frame(x: int, y: int) -> Rectangle:
     return Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, fill=False, edgecolor="tab:orange", linewidth=2)
 
 
@@ -39,10 +43,10 @@ def forgetting_curves(report: Report) -> Figure:
     axes = figure.subplots()
     for j, name in enumerate(report.domains):
         curve = [math.nan if row[j] is None else 100 * (row[j] or 0) for row in report.scores]
-        (line,) = axes.plot(range(len(curve)), curve, label=name)
+        (line,) = axes.plot(range(len(curve)), curve, label=_short(name))
         if (start := report.first[j] + 1) < len(curve):
             axes.plot(start, curve[start], "o", color=line.get_color())
-    axes.set_xticks(range(len(report.scores)), ["nothing yet", *report.stages], rotation=15)
+    axes.set_xticks(range(len(report.scores)), ["nothing yet", *map(_short, report.stages)], rotation=15)
     axes.set_xlabel("after")
     axes.set_ylabel(f"{report.metric} in %")
     axes.set_ylim(0, 102)

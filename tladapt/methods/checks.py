@@ -12,6 +12,13 @@ def positive(method: str, **values: Any) -> None:
             raise ValueError(f"{method}({name}={value!r}): expected a positive number")
 
 
+def switch(method: str, **values: Any) -> None:
+    """Refuse what is neither True nor False."""
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{method}({name}={value!r}): expected True or False")
+
+
 def whole(method: str, **values: Any) -> None:
     """Refuse what is no whole number of at least 1."""
     for name, value in values.items():

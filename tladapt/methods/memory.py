@@ -33,12 +33,14 @@ class Memory(nn.Module):
         self.register_buffer("group", torch.zeros(capacity, dtype=torch.long))
         self.register_buffer("seen", torch.zeros(0, dtype=torch.long))  # the pools that had their turn
         self.register_buffer("count", torch.zeros(2, dtype=torch.long))  # labelled, unlabelled
-        self._held: tuple[int, int] | None = None
+        self._present: list[int] = []  # the pools of the stage
+        self._choices: tuple[Tensor, Tensor] | None = None
         self.register_load_state_dict_pre_hook(make_room)
-        self.register_load_state_dict_post_hook(lambda *_: setattr(self, "_held", None))
+        self.register_load_state_dict_post_hook(lambda *_: setattr(self, "_choices", None))
 
     def reserve(self, stage: Stage) -> None:
         """Make room for rows like those of the stage, on its device."""
+        self._present, self._choices = [_code(pool) for pool in stage.pools], None
         if not self.names:
             data = stage.pools[0].data
             for name, part in _named(data.rows(torch.zeros(1, dtype=torch.long))).items():
@@ -47,23 +49,32 @@ class Memory(nn.Module):
             self.register_buffer("y", data.y.new_zeros(self.capacity, *data.y.shape[1:]))
             self.to(data.y.device)
 
+    def draw(self, batch: Batch, size: int, random: torch.Generator, owner: object) -> Batch | None:
+        """`size` labelled rows and as many unlabelled ones, of domains that the stage does not hold."""
+        labelled, unlabelled = (
+            rows[torch.randint(len(rows), (size,), generator=random)] if len(rows) else rows for rows in self.choices
+        )
+        index = torch.cat([labelled, unlabelled]).to(self.key.device)
+        if not len(index):
+            return None
+        return batch.remembered(self.rows(index), self.y[index[: len(labelled)]], self.domain[index], owner)
+
     @property
     def held(self) -> tuple[int, int]:
-        """How many labelled and unlabelled rows there are; read once, for each reading waits for the device."""
-        if self._held is None:
-            labelled, unlabelled = self.count.tolist()
-            self._held = (labelled, unlabelled)
-        return self._held
+        """How many labelled and unlabelled rows there are."""
+        labelled, unlabelled = self.count.tolist()
+        return labelled, unlabelled
 
-    def draw(self, batch: Batch, size: int, random: torch.Generator, owner: object) -> Batch | None:
-        """`size` labelled rows and as many unlabelled ones, where there are any, to join to the batch."""
-        m, u = self.held
-        if not m + u:
-            return None
-        labelled = torch.randint(max(m, 1), (size if m else 0,), generator=random)
-        unlabelled = torch.randint(max(u, 1), (size if u else 0,), generator=random) + m
-        index = torch.cat([labelled, unlabelled]).to(self.key.device)
-        return batch.remembered(self.rows(index), self.y[index[: len(labelled)]], self.domain[index], owner)
+    @property
+    def choices(self) -> tuple[Tensor, Tensor]:
+        """The labelled, and the unlabelled, rows to draw from; found once a stage, for that waits for the device."""
+        if self._choices is None:
+            labelled, unlabelled = self.held
+            place, domain = torch.arange(labelled + unlabelled), self.domain[: labelled + unlabelled].cpu()
+            first = place < labelled
+            gone = ~torch.isin(2 * domain + first, torch.tensor(self._present))
+            self._choices = place[gone & first], place[gone & ~first]
+        return self._choices
 
     def rows(self, index: Tensor) -> Tensors:
         """The inputs of these rows."""
@@ -75,7 +86,7 @@ class Memory(nn.Module):
         """Let those rows of the stage that were not seen before compete for a place."""
         self.reserve(stage)
         seen = self.seen.tolist()
-        pools = [pool for pool in stage.pools if 2 * pool.domain + pool.labelled not in seen]
+        pools = [pool for pool in stage.pools if _code(pool) not in seen]
         m, u = self.held
         sizes, device = [m + u, *(pool.size for pool in pools)], self.key.device
         key = torch.cat([self.key[: m + u], *(torch.rand(n, generator=random).to(device) for n in sizes[1:])])
@@ -89,8 +100,8 @@ class Memory(nn.Module):
         self.key[:k], self.group[:k], self.domain[:k] = key[keep], group[keep], domain[keep]
         rest = int(unlabelled.to(device)[keep].sum())
         self.count = torch.tensor([k - rest, rest], device=device)
-        self.seen = torch.cat([self.seen, torch.tensor([2 * p.domain + p.labelled for p in pools]).to(self.seen)])
-        self._held = None
+        self.seen = torch.cat([self.seen, torch.tensor([_code(pool) for pool in pools]).to(self.seen)])
+        self._choices = None
 
     def _winners(self, key: Tensor, group: Tensor) -> Tensor:
         """The places of the rows that stay."""
@@ -124,6 +135,10 @@ class Memory(nn.Module):
 
 def _named(x: Tensors) -> dict[str, Tensor]:
     return {f"x_{key}": part for key, part in x.items()} if isinstance(x, dict) else {"x": x}
+
+
+def _code(pool: Pool) -> int:
+    return 2 * pool.domain + pool.labelled
 
 
 def _groups(pool: Pool) -> Tensor:

@@ -1,7 +1,7 @@
 """Rehearsal of samples from a fixed-size memory."""
 
 from tladapt.method import Method
-from tladapt.methods.checks import whole
+from tladapt.methods.checks import switch, whole
 from tladapt.methods.memory import Memory
 from tladapt.model import Model
 from tladapt.stage import Batch, Stage
@@ -26,8 +26,9 @@ class Replay(Method):
 
     Notes
     -----
-    Differences from the paper: the memory changes at the end of a stage, not at every step. Unlabelled domains are
-    remembered too, for an alignment to go on with. Page: methods/replay.py.
+    Differences from the paper: the memory changes at the end of a stage, not at every step; a domain that the stage
+    itself holds is not rehearsed on top; unlabelled domains are remembered
+    too, for an alignment to go on with. Page: methods/replay.py.
 
     References
     ----------
@@ -39,6 +40,7 @@ class Replay(Method):
     def __init__(self, capacity: int = 500, batch_size: int | None = None, balanced: bool = False) -> None:
         super().__init__()
         whole("Replay", capacity=capacity, **({} if batch_size is None else {"batch_size": batch_size}))
+        switch("Replay", balanced=balanced)
         self.capacity, self.batch_size, self.balanced = capacity, batch_size, balanced
         self.memory = Memory(capacity, balanced)
 

@@ -57,11 +57,11 @@ def slant(x: Tensor, shift: float) -> Tensor:
 
 
 def picture(scenario: Scenario, count: int = 12) -> Figure:
-    """The first training images of every domain of a scenario of images, a row each."""
+    """Training images of every domain of a scenario of images, a row each, evenly spread over the set."""
     domains = domains_of(scenario.stream)
     figure = Figure(figsize=(0.62 * count, 0.8 * len(domains)), layout="constrained")
     for row, domain in zip(figure.subplots(len(domains), count, squeeze=False), domains, strict=True):
-        images = domain.train.rows(torch.arange(count))
+        images = domain.train.rows(torch.linspace(0, len(domain.train) - 1, count).long())
         assert isinstance(images, Tensor)  # a dict is no image
         for axes, image in zip(row, images, strict=True):
             axes.imshow(image.permute(1, 2, 0).numpy(), cmap="gray_r")

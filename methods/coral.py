@@ -1,0 +1,78 @@
+r"""
+CORAL: equal covariances of source and target features
+======================================================
+
+If a head is to serve two domains, their features should be distributed alike. CORAL asks for the least that helps: the
+same covariance matrix, so that features vary, and vary together, in the target as they do in the source. There is
+nothing else to train and no kernel to choose :cite:p:`SunSaenko2016`.
+
+The objective, for covariances :math:`C_S, C_T` of :math:`d` features in the batch, beside the cross-entropy on the
+source:
+
+.. math:: \mathcal{L} = \frac{w}{4 d^2} \lVert C_S - C_T \rVert_F^2
+"""
+
+import inspect
+
+from tladapt import CORAL, Method
+from tladapt.methods.coral import coral
+from tladapt.scenarios import digits, picture
+
+print(inspect.getsource(CORAL))
+print(inspect.getsource(coral))
+
+# %%
+# A small stream
+# --------------
+# Upright digits with labels first. Then the same beside slanted digits of other writers, whose labels are gone. A third
+# of the scenario's steps is enough to see the effect.
+
+scenario = digits().but(steps=100)
+figure = picture(scenario)
+
+# %%
+# ``Method()`` adds nothing to the loss: whatever the slanted digits gain comes from their share in the BatchNorm
+# statistics.
+
+finetuned = scenario.run(Method())
+print(finetuned)
+
+# %%
+# With CORAL:
+
+report = scenario.run(CORAL())
+print(report)
+
+# %%
+# Our numbers
+# -----------
+# ``python benchmarks/digits.py``: all 300 steps, five seeds, accuracy in % at the end, mean ± standard deviation.
+#
+# ================================ =========== =========== ===========
+# \                                upright     slanted     mean
+# ================================ =========== =========== ===========
+# ``Method()``                     98.6 ± 0.7  77.0 ± 3.1  87.8 ± 1.7
+# ``CORAL()``                      98.7 ± 0.4  94.8 ± 0.6  96.7 ± 0.3
+# ceiling: the target's labels     98.7 ± 0.4  98.6 ± 0.3  98.7 ± 0.3
+# ================================ =========== =========== ===========
+#
+# It wants steps: with the 100 of this page it is well behind what it reaches with 300.
+#
+# Differences from the paper
+# --------------------------
+# 1. It acts on the input of the head; the paper, on its output.
+# 2. The weight is fixed; the paper chooses it so that both losses end up about equal.
+# 3. The source is learned alone first, in a stage of its own; the paper trains on both from the first step.
+#
+# When it hurts
+# -------------
+# - Where the means differ and the covariances do not: a covariance is centred, so CORAL sees nothing.
+#   (BatchNorm with statistics per domain takes care of means.)
+# - Where source and target hold the classes in different proportions: their covariances should differ then.
+# - With wide features and small batches the covariances are mostly noise: of 64 rows, at most 63 of the 128 directions
+#   are seen at all. And as the factor is :math:`1 / 4 d^2`, a wider network needs a larger weight for the same effect.
+#
+# What it composes with
+# ---------------------
+# It needs labelled and unlabelled samples in one batch: ``CORAL() + Replay(500)`` where the source is gone in the
+# second stage. ``CORAL() + MMD()`` is allowed; both pull on the same features.
