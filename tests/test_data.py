@@ -150,10 +150,17 @@ def test_the_shape_is_that_of_one_row():
     assert Data(torch.zeros(4, 1, 8, 8), Y[:0]).shape == (1, 8, 8)
 
 
-def test_targets_are_believed_and_no_row_is_read_for_its_label():
-    rows = WithTargets()
-    assert torch.equal(as_data(rows, "train").y, Y)
-    assert rows.reads < len(rows)
+def test_targets_are_believed_once_a_few_rows_agree():
+    many = WithTargets(X.repeat(50, 1), Y.repeat(50))
+    assert torch.equal(as_data(many, "train").y, Y.repeat(50))
+    assert many.reads < 10
+
+
+def test_targets_that_are_not_what_the_rows_say_are_not_believed():
+    class Remapped(WithTargets):
+        targets = (Y + 5).tolist()  # type: ignore[assignment]
+
+    assert torch.equal(as_data(Remapped(), "train").y, Y)
 
 
 @pytest.mark.parametrize(

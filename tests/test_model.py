@@ -9,6 +9,7 @@ from torchvision.models import resnet18
 
 from tladapt import Model, Output
 from tladapt.backbones import build, cnn, mlp
+from tladapt.layers.jitter import Jitter
 
 
 def network() -> nn.Sequential:
@@ -184,7 +185,7 @@ def test_small_networks_can_be_built_again_from_their_recipe(model, x):
 
 @pytest.mark.parametrize("recipe", [{"backbone": "vgg", "arguments": {}}, {}, {"backbone": "build", "arguments": {}}])
 def test_an_unknown_backbone_is_refused_with_the_known_ones(recipe):
-    with pytest.raises(ValueError, match=r"expected one of cnn, mlp"):
+    with pytest.raises(ValueError, match=r"expected one of cnn, lenet, mlp"):
         build(recipe, 3, "joint")
 
 
@@ -192,3 +193,13 @@ def test_an_unknown_backbone_is_refused_with_the_known_ones(recipe):
 def test_arguments_that_do_not_fit_a_backbone_are_refused(recipe):
     with pytest.raises(ValueError, match=r"backbone 'mlp': its arguments do not fit"):
         build(recipe, 3, "joint")
+
+
+def test_jitter_moves_training_images_only():
+    x = torch.rand(16, 1, 12, 12)
+    jitter = Jitter(10.0, 0.1, 0.2)
+    assert torch.equal(jitter.eval()(x), x)
+    moved = jitter.train()(x)
+    assert moved.shape == x.shape
+    assert not torch.allclose(moved, x, atol=1e-2)
+    assert torch.allclose(Jitter(0.0, 0.0, 0.0).train()(x), x, atol=1e-5)

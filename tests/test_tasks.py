@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tladapt import Batch, Classification, Domain, Output
-from tladapt.tasks import masked
+from tladapt.task import masked
 
 TASK = Classification()
 

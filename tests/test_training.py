@@ -165,7 +165,7 @@ def test_one_step_of_fine_tuning_is_one_step_of_the_cross_entropy():
 @pytest.mark.parametrize("name", ["epochs", "steps", "batch_size", "lr"])
 @pytest.mark.parametrize("value", [0, -1, math.nan])
 def test_an_option_out_of_range_is_refused_by_name_before_anything_runs(name, value):
-    with pytest.raises(ValueError, match=rf"^{name}={value}: expected a positive number"):
+    with pytest.raises(ValueError, match=rf"^{name}={value}: expected a positive (whole )?number"):
         train(net(), [A], **{name: value})
 
 
@@ -347,6 +347,7 @@ class Answers(Classification):
     """Classification that notes what was answered."""
 
     def __init__(self):
+        super().__init__()
         self.predicted = list[set[int]]()
 
     def predict(self, logits, live):

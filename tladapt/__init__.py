@@ -10,7 +10,8 @@ from tladapt.model import Model, Output
 from tladapt.report import Report
 from tladapt.stage import Batch, Stage
 from tladapt.streams import adaptation
-from tladapt.tasks import Classification, Task
+from tladapt.task import Task
+from tladapt.tasks import Classification
 from tladapt.training import cosine, fit, train
 
 __version__ = "0.1.0"

@@ -25,7 +25,7 @@ class Domain:
         and the model sees them divided by 255.
     test : the same, or float, default 0.2
         The data that only the evaluator sees; or the share of labelled `train` to hold out for it, drawn at random
-        within each class.
+        within each class (for tensors and arrays; a Dataset needs a test set of its own).
     classes : int or sequence of str, optional
         How many classes there are, or their names; by default what the labels show.
     seed : int
@@ -53,6 +53,11 @@ class Domain:
         if isinstance(test, int | float):
             if not 0 <= test < 1:
                 raise ValueError(f"Domain({name!r}, test={test}): a share to hold out is from 0 to below 1")
+            if test and not self.train.in_memory and len(self.train.y):
+                raise ValueError(
+                    f"Domain({name!r}): a data set may be augmented at random, so nothing is held out of it; give "
+                    "test= a data set without augmentation, or None"
+                )
             self.train, self.test = hold_out(self.train, test, generator(seed, "hold out"))
         elif test is not None:
             self.test = as_data(test, f"Domain({name!r}): test")

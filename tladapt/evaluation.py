@@ -9,7 +9,7 @@ from tladapt.data import each
 from tladapt.domains import Domain
 from tladapt.model import Model
 from tladapt.streams import live_classes
-from tladapt.tasks import Task
+from tladapt.task import Task
 
 Scores = Sequence[Sequence[float | None]]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tladapt.model import Model, Output
-from tladapt.seeding import generator
+from tladapt.seeding import generator, seeded
 from tladapt.stage import Batch, Stage
 
 ROLES = ("trainable", "weights", "guard", None, "gradient", "predictor")
@@ -44,6 +44,7 @@ class Method(nn.Module):
     role: str | None = None
     needs: frozenset[str] = frozenset()
     remembers: str = "nothing"
+    used = False  # by a fit, whose memory it then has
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,13 +79,12 @@ class Method(nn.Module):
     def seed(self, seed: int) -> None:
         """Give every term random numbers of its own, by its name: another term or weight moves nothing."""
         for name, term in self.terms.items():
-            term.random = generator(seed, name)
+            term.random, term.used = generator(seed, name), True
 
     @contextmanager
     def own_randomness(self) -> Iterator[None]:
         """Within: torch's global random numbers are this term's, so that a critic's start depends on nothing else."""
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            torch.manual_seed(int(torch.randint(2**62, (), generator=self.random)))
+        with seeded(int(torch.randint(2**62, (), generator=self.random))):
             yield
 
     def __add__(self, other: "Method") -> "Method":

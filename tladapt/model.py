@@ -121,6 +121,11 @@ class Model(nn.Module):
         for layer in self.norms:
             layer.reserve(domains)
 
+    def meet(self, domains: Sequence[int]) -> None:
+        """Take the statistics that the model came with for those of these domains."""
+        for layer in self.norms:
+            layer.meet(domains)
+
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""

@@ -16,11 +16,11 @@ SCHEMA = 1
 FIGURES = ("old", "new", "transfer", "forgetting", "backward_transfer", "forward_transfer")
 
 
-def environment() -> dict[str, str]:
+def environment(device: str = "cpu") -> dict[str, str]:
     """The versions and the machine that the figures come from."""
     from tladapt import __version__  # which imports this module
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    device = torch.cuda.get_device_name() if device == "cuda" else platform.machine()
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
     return {"tladapt": __version__, **versions, "device": device}
 

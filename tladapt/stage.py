@@ -10,7 +10,7 @@ from torch import Tensor
 from tladapt.data import Data, Tensors, each, length
 from tladapt.domains import Domain
 from tladapt.seeding import generator
-from tladapt.tasks import Task
+from tladapt.task import Task
 
 
 class Part(NamedTuple):
@@ -128,7 +128,7 @@ class Stage:
             m, n = len(data.y), len(data)
             pools += [Pool(number, data, 0, m, True), Pool(number, data, m, n - m, False)]
         self.pools = sorted((pool for pool in pools if pool.size), key=lambda pool: not pool.labelled)
-        self._orders: dict[tuple[int, bool], tuple[int, Tensor]] = {}
+        self._orders: dict[tuple[str, bool], tuple[int, Tensor]] = {}
         self._layouts: dict[tuple[tuple[int, bool, int], ...], tuple[Tensor, tuple[Part, ...]]] = {}
 
     @property
@@ -159,7 +159,7 @@ class Stage:
         return rows if len(rows) == size else torch.cat([rows, self._order(pool, epoch + 1)[: size - len(rows)]])
 
     def _order(self, pool: Pool, epoch: int) -> Tensor:
-        key = (pool.domain, pool.labelled)
+        key = (self.domains[self.ids.index(pool.domain)].name, pool.labelled)
         if key not in self._orders or self._orders[key][0] != epoch:
             order = torch.randperm(pool.size, generator=generator(self.seed, self.index, *key, epoch)) + pool.start
             self._orders[key] = (epoch, order.to(pool.data.y.device))

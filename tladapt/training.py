@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial, wraps
 from typing import ParamSpec
 
-import torch
 from rich.progress import Progress
 from torch import Tensor
 from torch.optim import Adam, Optimizer
@@ -16,11 +15,12 @@ from tladapt.domains import Domain
 from tladapt.evaluation import Evaluator
 from tladapt.method import Method
 from tladapt.model import Model
-from tladapt.report import Report
-from tladapt.seeding import generator
+from tladapt.report import Report, environment
+from tladapt.seeding import generator, seeded
 from tladapt.stage import Stage
 from tladapt.streams import Stream, domains_of, members
-from tladapt.tasks import Classification, Task
+from tladapt.task import Task
+from tladapt.tasks import Classification
 
 P = ParamSpec("P")
 
@@ -42,11 +42,11 @@ def train(
     Parameters
     ----------
     model : Model
-        Trained in place, on the device it is on.
+        Trained in place, on the device it is on; left in evaluation mode.
     stream : list of Domain or tuple of Domain
         The stages; see `adaptation` and `scenarios.by_class`.
     method : Method, optional
-        What is added to the loss of the task; by default nothing, which is fine-tuning.
+        What is added to the loss of the task; by default nothing, which is fine-tuning. A new one for every fit.
     epochs, steps : int, optional
         The length of a stage: passes over its largest domain (default 10), or steps of the optimiser.
     batch_size : int
@@ -97,8 +97,10 @@ def train(
                     seed=seed, batch_size=batch_size, device=model.device,
                 )  # fmt: skip
                 if index < learned or not teachable[index]:
-                    method.consolidate(model, now)
-                    if index >= learned:
+                    method.consolidate(model.eval(), now)
+                    if index < learned:
+                        model.meet(now.ids)
+                    else:
                         notes.append(f"stage {index} ({now.name}): nothing to learn from; the model is as it was")
                 elif idle := teach(now, steps=steps or (epochs or 10) * now.steps):
                     notes.append(f"stage {index} ({now.name}): {', '.join(idle)} had nothing to act on")
@@ -109,6 +111,7 @@ def train(
                     stages=[" + ".join(d.name for d in members(past)) for past in stream[: index + 1]],
                     first=[first.get(i, len(stream)) for i in range(len(numbers))], scores=list(scores),
                     notes=list(notes), seconds=time.perf_counter() - started,
+                    environment=environment(model.device.type),
                 )  # fmt: skip
 
     return reports()
@@ -140,8 +143,7 @@ def learn(
     stepper = optimizer(parameters, lr=lr)
     factors = [group["lr"] / lr for group in stepper.param_groups]
     watch, idle = Watch(stage.name, bar, steps), list[str]()
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        torch.manual_seed(generator(stage.seed, stage.index, "model").initial_seed())
+    with seeded(generator(stage.seed, stage.index, "model").initial_seed()):
         for step in range(steps):
             progress = step / steps
             for group, factor in zip(stepper.param_groups, factors, strict=True):
@@ -159,7 +161,7 @@ def learn(
     watch.look()
     if not all(p.isfinite().all() for p in parameters):
         raise DivergedError(f"the weights are no longer finite after stage {stage.name}; lower lr or a weight")
-    method.consolidate(model, stage)
+    method.consolidate(model.eval(), stage)
     return idle
 
 
@@ -169,9 +171,11 @@ def _check(model: Model, stream: Stream, method: Method | None, learned: int, **
         raise TypeError(f"model: {type(model).__name__} is no Model; wrap it as Model.of(network, classes=...)")
     if not isinstance(method, Method | None):
         raise TypeError(f"method: {method!r} is no Method; build one, as in DANN()")
+    if method is not None and any(term.used for term in method.terms.values()):
+        raise ValueError(f"method: {method!r} has the memory of an earlier fit; build a new one for every fit")
     for name, value in sizes.items():
-        if value is not None and not 0 < value < math.inf:
-            raise ValueError(f"{name}={value}: expected a positive number")
+        if value is not None and not (0 < value < math.inf and (name == "lr" or value == int(value))):
+            raise ValueError(f"{name}={value}: expected a positive {'' if name == 'lr' else 'whole '}number")
     if sizes["epochs"] is not None and sizes["steps"] is not None:
         raise ValueError("epochs and steps: give one of them")
     if not 0 <= learned < max(len(stream), 1):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import TensorDataset
+from torch.utils.data import Subset, TensorDataset
 
 from tladapt import Domain, LwF, Method, Model, Replay, Stage
 
@@ -36,7 +36,8 @@ def lazy(domain: Domain) -> Domain:
     """The same data as a torch data set, which is read again at every step."""
     assert isinstance(domain.train.x, Tensor)
     assert len(domain.train.y) == len(domain.train)
-    return Domain(domain.name, TensorDataset(domain.train.x, domain.train.y), test=0.0)
+    rows = Subset(TensorDataset(domain.train.x, domain.train.y), range(len(domain.train)))
+    return Domain(domain.name, rows, test=0.0)
 
 
 def test_the_first_stage_has_nothing_to_preserve(make_model: Callable, stages: list[Stage]):

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tladapt.backbones.small import cnn, mlp
+from tladapt.backbones.small import cnn, lenet, mlp
 from tladapt.model import Model
 
-__all__ = ["cnn", "mlp"]
+__all__ = ["cnn", "lenet", "mlp"]
 
 
 def build(recipe: dict[str, Any], classes: int | Sequence[str], batchnorm: str) -> Model:

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from tladapt.layers.jitter import Jitter
 from tladapt.model import Model
 
 
@@ -28,6 +29,22 @@ def cnn(channels: int, size: int, width: int = 32, features: int = 128, *,
     encoder = nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, features), nn.BatchNorm1d(features), nn.ReLU())
     arguments = {"channels": channels, "size": size, "width": width, "features": features}
     return _model(encoder, features, classes, batchnorm, {"backbone": "cnn", "arguments": arguments})
+
+
+def lenet(
+    channels: int, size: int, jitter: bool = False, *, classes: int | Sequence[str], batchnorm: str = "joint"
+) -> Model:
+    """LeNet with BatchNorm, two 5 x 5 convolutions and a hidden layer of 500; x (n, channels, size, size).
+
+    With `jitter`, training images are turned by up to 10 degrees, moved by up to 8 % and scaled by up to 15 %.
+    """
+    layers: list[nn.Module] = [Jitter(10.0, 0.08, 0.15)] if jitter else []
+    for a, b in ((channels, 20), (20, 50)):
+        layers += [nn.Conv2d(a, b, 5), nn.BatchNorm2d(b), nn.MaxPool2d(2), nn.ReLU()]
+    flat = 50 * ((size - 12) // 4) ** 2
+    encoder = nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, 500), nn.BatchNorm1d(500), nn.ReLU())
+    arguments = {"channels": channels, "size": size, "jitter": jitter}
+    return _model(encoder, 500, classes, batchnorm, {"backbone": "lenet", "arguments": arguments})
 
 
 def _model(encoder: nn.Module, features: int, classes: int | Sequence[str], batchnorm: str, recipe: dict) -> Model:

@@ -1,5 +1,7 @@
 """Batch normalisation with statistics of its own for every domain."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -40,6 +42,10 @@ class DomainNorm(nn.Module):
             self.running_mean = torch.cat([self.running_mean, self.running_mean[:1].expand(extra, -1)])
             self.running_var = torch.cat([self.running_var, self.running_var[:1].expand(extra, -1)])
             self.met = torch.cat([self.met, self.met.new_zeros(extra)])
+
+    def meet(self, domains: Sequence[int]) -> None:
+        """Count these domains as met, with the statistics that they have."""
+        self.met[list(domains)] = self.met.max() + 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x of shape (n, channels, ...)."""

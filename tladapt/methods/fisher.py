@@ -11,7 +11,7 @@ from torch.func import functional_call, grad, vmap
 from tladapt.data import Tensors, each
 from tladapt.model import Model
 from tladapt.stage import Batch, Stage
-from tladapt.tasks import masked
+from tladapt.task import masked
 
 CHUNK = 2**25  # numbers in the per-sample gradients held at once: 128 MB
 

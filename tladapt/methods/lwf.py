@@ -12,7 +12,7 @@ from tladapt.method import Method
 from tladapt.methods.checks import positive
 from tladapt.model import Model, Output
 from tladapt.stage import Batch, Stage
-from tladapt.tasks import masked
+from tladapt.task import masked
 
 
 class LwF(Method):

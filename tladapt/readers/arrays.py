@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, default_collate
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
 
 from tladapt.data import Data, Tensors, length
 
@@ -23,6 +23,10 @@ def as_data(source: Any, name: str) -> Data:
         return source
     if isinstance(source, IterableDataset):
         raise TypeError(f"{name} is an IterableDataset, whose rows cannot be chosen; give a map-style data set")
+    if isinstance(source, DataLoader):
+        raise TypeError(f"{name} is a DataLoader; give the data set itself, its .dataset")
+    if isinstance(source, TensorDataset) and len(source.tensors) <= 2:  # in memory, never augmented
+        source = source.tensors if len(source.tensors) == 2 else next(iter(source.tensors))
     if isinstance(source, Dataset):
         return _of_dataset(source, name)
     x, y = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
@@ -79,12 +83,18 @@ class Lazy(Data):
 def _of_dataset(dataset: Any, name: str) -> Data:
     if len(dataset) == 0:
         raise ValueError(f"{name} is empty; give at least one row")
-    y: Any = []
-    if isinstance(dataset[0], tuple | list) and len(dataset[0]) > 1:
-        plain = getattr(dataset, "target_transform", None) is None
-        y = getattr(dataset, "targets", None) if plain else None
-        y = [dataset[row][1] for row in range(len(dataset))] if y is None else y
+    if isinstance(dataset[0], dict) and {"label", "labels"} & dataset[0].keys():
+        raise TypeError(f"{name}: the rows of {type(dataset).__name__} are dicts; let it return (inputs, label)")
+    y = _targets(dataset) if isinstance(dataset[0], tuple | list) and len(dataset[0]) > 1 else []
     return Lazy((dataset, torch.arange(len(dataset))), labels(y, f"{name} labels"))
+
+
+def _targets(dataset: Any) -> Any:
+    """All labels: the attribute `targets` where it says what the rows say, else row by row."""
+    known, last = getattr(dataset, "targets", None), len(dataset) - 1
+    if known is not None and all(int(known[row]) == int(dataset[row][1]) for row in {0, last // 2, last}):
+        return known
+    return [dataset[row][1] for row in range(len(dataset))]
 
 
 def tensor(values: Any, name: str) -> Tensor:
@@ -102,6 +112,7 @@ def labels(values: Any, name: str) -> Tensor:
     """Labels as a tensor: whole numbers as int64, and anything else (regression) in single precision."""
     y = tensor(values, name) if len(values) else torch.empty(0, dtype=torch.long)
     require_finite(y, name)
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y  # a column
     return y if y.is_floating_point() else y.long()
 
 

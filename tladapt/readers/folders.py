@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError)
@@ -64,7 +64,7 @@ class Images:
 
     def _small(self, file: Path) -> Image.Image:
         with Image.open(file) as image:
-            converted = _eight_bits(image).convert("L" if self.channels == 1 else "RGB")
+            converted = _eight_bits(ImageOps.exif_transpose(image)).convert("L" if self.channels == 1 else "RGB")
         return converted.resize((self.size, self.size), Image.Resampling.BILINEAR)
 
     def spec(self) -> dict[str, Any]:

@@ -9,16 +9,20 @@ from tladapt.data import Data
 def hold_out(data: Data, share: float, random: torch.Generator) -> tuple[Data, Data | None]:
     """The rest, and a `share` of every class (of all labelled rows, where labels are no classes).
 
-    Rows without a label stay in the rest.
+    At least one row of every class, and all rows without a label, stay in the rest.
     """
-    order = _by_class(data, random)
-    count = int(len(order) * share)
-    if not count:
+    order, classes = torch.randperm(len(data.y), generator=random), _classes(data)
+    picked, before = [order[:0]], 0
+    for rows in (order[classes[order] == c] for c in classes.unique()):
+        due = int((before + len(rows)) * share + 1e-9) - int(before * share + 1e-9)  # what is cut off here comes later
+        picked.append(rows[: min(due, len(rows) - 1)])
+        before += len(rows)
+    test = torch.cat(picked)
+    if not len(test):
         return data, None
-    test = torch.zeros(len(order), dtype=torch.bool)
-    test[(torch.arange(1, count + 1) / share).long().clamp(max=len(order)) - 1] = True
-    unlabelled = torch.arange(len(data.y), len(data))
-    return data.take(order[~test], unlabelled), data.take(order[test])
+    rest = torch.ones(len(data.y), dtype=torch.bool)
+    rest[test] = False  # in the order in which they came: an order by class would tell the labels
+    return data.take(rest.nonzero()[:, 0], torch.arange(len(data.y), len(data))), data.take(test.sort().values)
 
 
 def keep_some(data: Data, keep: int, random: torch.Generator) -> Data:
@@ -27,20 +31,14 @@ def keep_some(data: Data, keep: int, random: torch.Generator) -> Data:
         raise ValueError(f"unlabelled(keep={keep}): how many labels to keep per class, 0 or more")
     if not keep:
         return data.without_labels()
-    order, classes = _by_class(data, random), _classes(data)
+    order, classes = torch.randperm(len(data.y), generator=random), _classes(data)
     kept = torch.cat([order[classes[order] == c][:keep] for c in classes.unique()] or [order])
     rest = torch.ones(len(data), dtype=torch.bool)
     rest[kept] = False
     return data.take(kept, rest.nonzero()[:, 0])
 
 
-def _by_class(data: Data, random: torch.Generator) -> Tensor:
-    """The labelled rows, class by class, in random order within a class."""
-    order = torch.randperm(len(data.y), generator=random)
-    return order[_classes(data)[order].argsort(stable=True)]
-
-
 def _classes(data: Data) -> Tensor:
     """The class of each labelled row; one for all where labels are masks or measurements."""
     single = data.y.ndim == 1 and not data.y.is_floating_point()
-    return data.y if single else torch.zeros(len(data.y), dtype=torch.long)
+    return data.y.cpu() if single else torch.zeros(len(data.y), dtype=torch.long)

@@ -15,7 +15,7 @@ from tladapt.scenarios.scenario import Scenario
 from tladapt.scenarios.splits import by_class
 from tladapt.streams import adaptation, domains_of
 
-SLANT = 0.5  # pixels per row: fixed before any method was run
+SLANT = 0.5  # pixels per row: fixed before any method of this library was run on it
 TEST = 0.3  # the share of each domain that only the evaluator sees
 IMAGES = {"kind": "images", "size": 8, "channels": 1}
 
@@ -26,7 +26,7 @@ def digits() -> Scenario:
     Source and target share no image: the source is the first half of scikit-learn's set (in its order, which is by
     writer), the target the second half, slanted by half a pixel per row.
     """
-    x, y = _digits()
+    x, y = labelled_digits()
     upright = Domain("upright", (x[:899], y[:899]), TEST, classes=10)
     slanted = Domain("slanted", (slant(x[899:], SLANT), y[899:]), TEST, classes=10)
     return Scenario(
@@ -38,7 +38,7 @@ def digits() -> Scenario:
 
 def split_digits(increment: str = "class") -> Scenario:
     """Five stages of two digits each, 1 797 images of 8 x 8 pixels; class- or task-incremental."""
-    x, y = _digits()
+    x, y = labelled_digits()
     return Scenario(
         name="split-digits", about="handwritten digits, two new ones in each of five stages",
         stream=by_class(Domain("digits", (x, y), TEST, classes=10), 5), increment=increment,
@@ -71,6 +71,7 @@ def picture(scenario: Scenario, count: int = 12) -> Figure:
     return figure
 
 
-def _digits() -> tuple[Tensor, Tensor]:
+def labelled_digits() -> tuple[Tensor, Tensor]:
+    """All 1 797 images (n, 1, 8, 8), from 0 to 1, and their labels."""
     x, y = load_digits(return_X_y=True)
     return torch.tensor(x / 16, dtype=torch.float32).reshape(-1, 1, 8, 8), torch.tensor(y)

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
 from torch.optim import Adam, Optimizer
 
 from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.report import Report
 from tladapt.scenarios.baselines import BASELINES
-from tladapt.seeding import generator
+from tladapt.seeding import generator, seeded
 from tladapt.streams import Stream, domains_of
+from tladapt.task import Task
 from tladapt.training import fit
 
 
@@ -47,11 +47,11 @@ class Scenario:
     lr: float = 1e-3
     optimizer: Callable[..., Optimizer] = Adam
     increment: str = "domain"
+    task: Task | None = None
 
     def model(self, seed: int = 0, batchnorm: str = "joint") -> Model:
         """A new network; its start depends on `seed` alone."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator(seed, "network").initial_seed())
+        with seeded(generator(seed, "network").initial_seed()):
             model = self.network(batchnorm=batchnorm)
         model.inputs = dict(self.inputs)
         return model
@@ -79,7 +79,7 @@ class Scenario:
         return fit(
             self.model(seed) if model is None else model, stream, self.method() if method is None else method,
             epochs=self.epochs, steps=self.steps, batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer,
-            increment=self.increment, evaluate=domains_of(self.stream), seed=seed,
+            increment=self.increment, task=self.task, evaluate=domains_of(self.stream), seed=seed,
             scenario=self.name if baseline is None else f"{self.name} ({baseline})", progress=progress,
         )  # fmt: skip
 

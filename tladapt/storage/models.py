@@ -1,5 +1,6 @@
 """A model on disk: weights as safetensors, the rest as JSON; nothing in them can be executed."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def save_model(model: Model, folder: str | Path) -> None:
 
 
 def load_model(folder: str | Path, module: nn.Module | None = None) -> Model:
-    """The model saved in `folder`; `module` is the network it was made from, if that was your own.
+    """The model saved in `folder`; `module` is the network, or the `Model`, it was, if that was your own.
 
     Raises
     ------
@@ -59,6 +60,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _build(about: dict[str, Any], module: nn.Module | None) -> Model:
     classes, batchnorm, recipe = tuple(map(str, about["classes"])), about["batchnorm"], about["recipe"]
+    if isinstance(module, Model):
+        return copy.deepcopy(module)
     if module is not None:
         return Model.of(module, classes, batchnorm=batchnorm, recipe=recipe)
     if recipe is None:
