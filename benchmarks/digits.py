@@ -13,11 +13,13 @@ from pathlib import Path
 
 import torch
 
+from tladapt.backbones import cnn
 from tladapt.display.table import percent
 from tladapt.method import Method
 from tladapt.methods import CORAL, DANN, EWC, MMD, LwF, Replay
 from tladapt.report import environment
 from tladapt.scenarios import Scenario, digits, split_digits
+from tladapt.streams import domains_of
 
 Row = tuple[str, Callable[[], Scenario], Callable[[], Method], str | None]
 ADAPT = [
@@ -26,21 +28,46 @@ ADAPT = [
     ("`DANN()`", DANN, None),
     ("`CORAL()`", CORAL, None),
     ("`MMD()`", MMD, None),
+    ("`DANN() + EWC()`", lambda: DANN() + EWC(), None),
     ("`DANN() + Replay(200) + EWC()`", lambda: DANN() + Replay(200) + EWC(), None),
     ("ceiling: the target's labels", Method, "ceiling"),
 ]
 CONTINUE = [
     ("`Method()`: fine-tuning", Method, None),
     ("`EWC()`", EWC, None),
+    ("`EWC(10)`", partial(EWC, 10), None),
     ("`LwF()`", LwF, None),
+    ("`LwF(100)`", partial(LwF, 100), None),
     ("`Replay(200)`", partial(Replay, 200), None),
     ("`Replay(200) + LwF()`", lambda: Replay(200) + LwF(), None),
     ("joint: all stages at once", Method, "joint"),
 ]
+POLICY = [("`Method()`", Method, None), ("`DANN()`", DANN, None), ("`MMD()`", MMD, None)]
+GONE = [
+    ("`Method()`", Method, None),
+    ("`DANN() + Replay(500)`", lambda: DANN() + Replay(500), None),
+    ("`MMD() + Replay(500)`", lambda: MMD() + Replay(500), None),
+]
+
+
+def with_batchnorm(policy: str) -> Scenario:
+    """`digits` under another BatchNorm policy."""
+    return digits().but(network=lambda batchnorm: cnn(1, 8, classes=10, batchnorm=policy))
+
+
+def source_gone() -> Scenario:
+    """`digits` without its source in the second stage."""
+    upright, slanted = domains_of(digits().stream)
+    return digits().but(stream=[upright, slanted.unlabelled()])
+
+
 TABLES = {
     "digits": (digits, ADAPT),
     "split-digits, class-incremental": (partial(split_digits, "class"), CONTINUE),
     "split-digits, task-incremental": (partial(split_digits, "task"), CONTINUE),
+    "digits, BatchNorm per-domain": (partial(with_batchnorm, "per-domain"), POLICY),
+    "digits, BatchNorm frozen": (partial(with_batchnorm, "frozen"), POLICY),
+    "digits, the source gone in the second stage": (source_gone, GONE),
 }
 HEADER = "| | old domains | newest domain | mean of all | forgetting |"
 

@@ -53,9 +53,9 @@ print(report)
 # ================================ =========== =========== ===========
 # \                                upright     slanted     mean
 # ================================ =========== =========== ===========
-# ``Method()``                     98.6 ± 0.7  77.0 ± 3.1  87.8 ± 1.7
-# ``MMD()``                        98.3 ± 0.4  96.4 ± 0.9  97.3 ± 0.4
-# ceiling: the target's labels     98.7 ± 0.4  98.6 ± 0.3  98.7 ± 0.3
+# ``Method()``                     99.0 ± 0.6  75.8 ± 5.4  87.4 ± 3.0
+# ``MMD()``                        99.3 ± 0.4  94.9 ± 1.2  97.1 ± 0.6
+# ceiling: the target's labels     99.8 ± 0.3  99.2 ± 0.2  99.5 ± 0.2
 # ================================ =========== =========== ===========
 #
 # The best of the three alignments here, with one default weight and no critic. It is what this scenario runs when no

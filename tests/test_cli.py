@@ -212,10 +212,11 @@ def test_methods_are_listed_with_what_they_make_true():
     assert "capacity=500" in text
 
 
-def test_scenarios_are_listed_with_their_stages():
+def test_scenarios_are_listed_with_what_they_can_be_told():
     text = printed("scenarios")
     assert all(name in text for name in SCENARIOS)
-    assert "upright > upright + slanted" in " ".join(text.split())
+    assert "heart:cleveland-va" in text
+    assert "Upright digits with labels" in " ".join(text.split())
 
 
 def test_earlier_reports_are_shown_in_order(digits, tmp_path):

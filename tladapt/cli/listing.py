@@ -10,7 +10,6 @@ from rich.text import Text
 from tladapt import methods as package
 from tladapt.report import Report
 from tladapt.scenarios import SCENARIOS
-from tladapt.streams import members
 
 
 def methods(options: argparse.Namespace) -> None:
@@ -25,12 +24,11 @@ def methods(options: argparse.Namespace) -> None:
 
 
 def scenarios(options: argparse.Namespace) -> None:
-    """A line per scenario: what it is, its stages, its own method."""
-    table = Table("scenario", "about", "stages", "method")
+    """A line per scenario: its name with what it can be told, and what it is. No files are read for that."""
+    table = Table("scenario", "what is learned")
     for name, make in SCENARIOS.items():
-        scenario = make()
-        stages = " > ".join(" + ".join(domain.name for domain in members(stage)) for stage in scenario.stream)
-        table.add_row(name, Text(scenario.about), Text(stages), Text(repr(scenario.method())))
+        told = "-".join(str(p.default) for p in inspect.signature(make).parameters.values())
+        table.add_row(Text(f"{name}:{told}" if told else name), Text((make.__doc__ or "").strip().splitlines()[0]))
     Console().print(table)
 
 

@@ -21,7 +21,7 @@ from tladapt.methods import MMD, Replay
 from tladapt.model import Model
 from tladapt.readers.files import read_domains
 from tladapt.report import Report
-from tladapt.scenarios import SCENARIOS, Scenario
+from tladapt.scenarios import Scenario, named
 from tladapt.streams import Stream, adaptation
 
 
@@ -62,12 +62,7 @@ def _scenario(options: argparse.Namespace) -> Scenario:
         raise ValueError("give a SCENARIO, or --source A --target B, or --domains A B ...: one of the three")
     if options.scenario and (options.label or options.size):
         raise ValueError("--label and --size: for your own data, not for a scenario")
-    if options.scenario is None:
-        scenario = _own(options)
-    elif options.scenario in SCENARIOS:
-        scenario = SCENARIOS[options.scenario]()
-    else:
-        raise ValueError(f"SCENARIO {options.scenario!r}: expected one of {', '.join(SCENARIOS)}")
+    scenario = _own(options) if options.scenario is None else named(options.scenario)
     changes = {
         name: value
         for name in ("epochs", "steps", "batch_size", "lr", "increment")

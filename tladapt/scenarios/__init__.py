@@ -1,13 +1,53 @@
 """Named streams with everything that a fair comparison must hold fixed: network, optimiser, steps."""
 
+import inspect
+from collections.abc import Callable
+
 from tladapt.scenarios.baselines import from_scratch, joint, source_only
+from tladapt.scenarios.digit_images import (
+    digit_stream,
+    mnist_mnistm,
+    mnist_usps,
+    permuted_mnist,
+    rotated_mnist,
+    split_mnist,
+    usps_mnist,
+)  # fmt: skip
+from tladapt.scenarios.features import amazon_reviews, office_caltech
 from tladapt.scenarios.handwriting import digits, picture, slant, split_digits
+from tladapt.scenarios.records import adult, bank_marketing, heart
 from tladapt.scenarios.scenario import Scenario
+from tladapt.scenarios.speech import spoken_digits
 from tladapt.scenarios.splits import by_class
 
-__all__ = [
-    "SCENARIOS", "Scenario", "by_class", "digits", "from_scratch", "joint", "picture", "slant", "source_only",
-    "split_digits",
-]  # fmt: skip
+SCENARIOS: dict[str, Callable[..., Scenario]] = {  # those that need no files first
+    function.__name__.replace("_", "-"): function
+    for function in (
+        digits, split_digits, mnist_usps, usps_mnist, mnist_mnistm, digit_stream, split_mnist, permuted_mnist,
+        rotated_mnist, office_caltech, amazon_reviews, spoken_digits, heart, bank_marketing, adult,
+    )
+}  # fmt: skip
 
-SCENARIOS = {"digits": digits, "split-digits": split_digits}
+
+def named(text: str) -> Scenario:
+    """The scenario of this name; what it can be told follows a colon, as in "heart:cleveland-va".
+
+    Raises
+    ------
+    ValueError
+        If there is no such scenario, it cannot be told that, or its files are missing.
+    """
+    name, _, rest = text.partition(":")
+    if name not in SCENARIOS:
+        raise ValueError(f"SCENARIO {text!r}: expected one of {', '.join(SCENARIOS)}")
+    make, told = SCENARIOS[name], rest.split("-") if rest else []
+    if len(told) > (known := len(inspect.signature(make).parameters)):
+        raise ValueError(f"SCENARIO {text!r}: {name} takes at most {known} words after a colon, parted by hyphens")
+    return make(*told)
+
+
+__all__ = [
+    "SCENARIOS", "Scenario", "adult", "amazon_reviews", "bank_marketing", "by_class", "digit_stream", "digits",
+    "from_scratch", "heart", "joint", "mnist_mnistm", "mnist_usps", "named", "office_caltech", "permuted_mnist",
+    "picture", "rotated_mnist", "slant", "source_only", "split_digits", "split_mnist", "spoken_digits", "usps_mnist",
+]  # fmt: skip

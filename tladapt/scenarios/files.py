@@ -39,12 +39,12 @@ def torchvision_images(kind: type[MNIST | USPS | FashionMNIST], train: bool) -> 
     """
     try:
         data = kind(str(data_folder()), train=train)
-    except RuntimeError:
+    except (OSError, RuntimeError):
         try:
             data = kind(str(data_folder()), train=train, download=True)
         except (OSError, RuntimeError) as error:
             raise ValueError(
-                f"{data_folder()} has no {kind.__name__} as torchvision keeps it, nor can it be had ({error}); set "
+                f"{data_folder()} has no {kind.__name__} as torchvision keeps it, nor can it be downloaded; set "
                 f"{FOLDER} to a folder that has it"
             ) from error
     return torch.as_tensor(data.data)[:, None], torch.as_tensor(data.targets).long()

@@ -1,0 +1,69 @@
+"""Spoken digits: one speaker, then another."""
+
+import wave
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tladapt.backbones import cnn
+from tladapt.domains import Domain
+from tladapt.methods import MMD
+from tladapt.scenarios.files import find
+from tladapt.scenarios.scenario import Scenario
+from tladapt.streams import adaptation
+
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+RATE, BANDS, FRAMES = 8000, 32, 32  # samples a second; bands and frames of a spectrogram
+
+
+def spoken_digits(source: str = "jackson", target: str = "theo") -> Scenario:
+    """Digits spoken by one person, then by another without labels: george, jackson, lucas, nicolas, theo, yweweler."""
+    first, second = (_speaker(name) for name in (source, target))
+    return Scenario(
+        name="spoken-digits", about=f"digits spoken by {source}, then by {target} without labels", method=MMD,
+        stream=adaptation(first, second), ceiling=[first, (first, second)],
+        network=partial(cnn, 1, BANDS, classes=10), batch_size=32, steps=300,
+    )  # fmt: skip
+
+
+def _speaker(name: str) -> Domain:
+    """Recordings 0 to 4 of every digit are the test data, as their authors have it."""
+    if name not in SPEAKERS:
+        raise ValueError(f"spoken-digits: {name!r} is none of {', '.join(SPEAKERS)}")
+    folder = find("fsdd/recordings", "the recordings of the Free Spoken Digit Dataset")
+    parts: dict[bool, tuple[list[Tensor], list[int]]] = {False: ([], []), True: ([], [])}
+    for file in sorted(folder.glob(f"?_{name}_*.wav")):
+        digit, _, index = file.stem.split("_")
+        x, y = parts[int(index) < 5]
+        with wave.open(str(file)) as sound:
+            samples = torch.frombuffer(bytearray(sound.readframes(sound.getnframes())), dtype=torch.int16)
+        x.append(log_mel(samples.float() / 2**15))
+        y.append(int(digit))
+    train, test = ((torch.stack(x), torch.tensor(y)) for x, y in (parts[False], parts[True]))
+    return Domain(name, train, test, classes=10)
+
+
+def log_mel(sound: Tensor) -> Tensor:
+    """The log-mel spectrogram of a sound (samples,) at 8 kHz, stretched to (1, 32, 32), of mean 0 and variance 1."""
+    power = torch.stft(
+        F.pad(sound, (0, max(0, 256 - len(sound)))),
+        256,
+        hop_length=80,
+        window=torch.hann_window(256),
+        return_complex=True,
+    )
+    mel = (mel_bank() @ power.abs().square() + 1e-6).log()
+    mel = F.interpolate(mel[None, None], size=(BANDS, FRAMES), mode="bilinear", align_corners=False)[0]
+    return (mel - mel.mean()) / mel.std()
+
+
+def mel_bank() -> Tensor:
+    """Triangular filters (bands, 129) whose centres are equally far apart in mel = 2595 log10(1 + Hz / 700)."""
+    mel = torch.linspace(0, 2595 * torch.log10(torch.tensor(1 + RATE / 2 / 700)).item(), BANDS + 2)
+    edges = 700 * (10 ** (mel / 2595) - 1)
+    hertz = torch.linspace(0, RATE / 2, 129)
+    up = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    down = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
+    return torch.minimum(up, down).clamp(min=0)
