@@ -29,7 +29,7 @@ def test_without_its_files_a_scenario_says_in_one_line_what_belongs_where(
     assert "TLADAPT_DATA" in str(refusal.value)
 
 
-def refuse(*_: object) -> None:
+def refuse(*_: object, **__: object) -> None:
     raise OSError("no network")
 
 
