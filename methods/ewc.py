@@ -93,4 +93,6 @@ figure = heat_map(report)
 # What it composes with
 # ---------------------
 # ``EWC() + Replay(200)``, where a few samples may be kept. It needs no labels, so unlabelled domains count too:
-# ``DANN() + EWC()`` gets 90.3 ± 2.2 of the slanted digits of *digits* right, :doc:`DANN <dann>` alone 79.6 ± 3.3.
+#
+# ``DANN() + EWC()`` gets 90.3 ± 2.2 of the slanted digits of *digits* right,
+# ``DANN()`` alone 79.6 ± 3.3.
