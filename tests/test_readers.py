@@ -319,3 +319,16 @@ def test_the_kind_of_reader_is_seen_from_the_source(tmp_path):
         reader_for(tmp_path / "gone")
     with pytest.raises(ValueError, match="neither a folder of images nor a"):
         reader_for(csv(tmp_path / "t.parquet", ""))
+
+
+def test_what_is_held_out_has_no_part_in_the_statistics(tmp_path):
+    rows = [f"{value},{'yes' if value % 2 else 'no'}" for value in range(40)]
+    (tmp_path / "a.csv").write_text("age,label\n" + "\n".join(rows) + "\n")
+    (domain,), reader = read_domains([tmp_path / "a.csv"], test=0.25)
+    assert isinstance(reader, Table)
+    assert domain.test is not None
+    assert domain.train.x.mean().abs() < 1e-5  # of its own training rows
+    mean, spread, _ = reader.numbers["age"]
+    kept = domain.train.x[:, 0] * spread + mean
+    assert abs(kept.mean().item() - mean) < 1e-4
+    assert domain.test.x.mean().abs() > 1e-3

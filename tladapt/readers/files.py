@@ -55,7 +55,8 @@ def read_domains(
     for source, name in zip(sources, names, strict=True):
         if type(reader_for(source)) is not type(reader):
             raise ValueError(f"{name}: one of {names[0]} and {name} is a folder of images, the other a table")
-        x, labels, _ = reader.read(Path(source) if isinstance(source, str) else source)
+        source = Path(source) if isinstance(source, str) else source
+        x, labels, _ = reader.read(source)
         if not domains:
             if labels is None:
                 raise ValueError(f"{name}: the first domain has no labels to learn from; {_hint(reader)}")
@@ -66,6 +67,10 @@ def read_domains(
                 f"{name}: the label {unknown[0]!r} is none of the classes of {names[0]}: {', '.join(classes)}"
             )
         y = None if labels is None else torch.tensor([classes.index(c) for c in labels])
+        if not domains and isinstance(reader, Table):  # again, with means and words of its training rows alone
+            places = Domain(name, (torch.arange(len(x))[:, None], y), test, classes=classes, seed=seed).train
+            reader = Table(label)
+            x, *_ = reader.read(source, places.x[:, 0].tolist())
         domains.append(Domain(name, (x, y), test, classes=classes, seed=seed))
     return domains, reader
 

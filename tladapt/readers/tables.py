@@ -3,6 +3,7 @@
 import csv
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ class Table:
     numbers: dict[str, list[float]] = field(default_factory=dict)  # column: mean, standard deviation, 1 if some miss
     words: dict[str, list[str]] = field(default_factory=dict)  # column: its words
 
-    def read(self, source: Any) -> tuple[Tensor, list[str] | None, list[str]]:
+    def read(self, source: Any, fit_on: Sequence[int] | None = None) -> tuple[Tensor, list[str] | None, list[str]]:
         """The rows, the label of each (None for a table without the label column), and their numbers.
+
+        Means, spreads and words are taken from the rows `fit_on` of the first table that is read, by default from all.
 
         Raises
         ------
@@ -44,7 +47,7 @@ class Table:
         if not columns or not (count := len(next(iter(columns.values())))):
             raise ValueError(f"{name}: no rows of data in it")
         if not self.numbers and not self.words:
-            self._fit(columns, name)
+            self._fit(columns, name, range(count) if fit_on is None else fit_on)
         missing = [column for column in (*self.numbers, *self.words) if column not in columns]
         if missing:
             raise ValueError(f"{name}: no column {missing[0]!r}, which the first table has")
@@ -52,13 +55,13 @@ class Table:
         parts += [self._words(columns[c], c) for c in self.words]
         return torch.cat(parts, 1), labels, [str(row + 1) for row in range(count)]
 
-    def _fit(self, columns: dict[str, list[str]], name: str) -> None:
+    def _fit(self, columns: dict[str, list[str]], name: str, rows: Sequence[int]) -> None:
         for column, cells in columns.items():
-            known = [cell for cell in cells if cell]
-            if known and all(map(_is_number, known)):
-                values = [_number(cell, row, column, name) for row, cell in enumerate(cells) if cell]
+            known = [cells[row] for row in rows if cells[row]]
+            if known and all(_is_number(cell) for cell in cells if cell):
+                values = [_number(cells[row], row, column, name) for row in rows if cells[row]]
                 spread = float(np.std(values)) or 1.0
-                self.numbers[column] = [float(np.mean(values)), spread, float(len(known) < len(cells))]
+                self.numbers[column] = [float(np.mean(values)), spread, float(len(known) < len(rows))]
             elif known:
                 self.words[column] = sorted(word for word, _ in Counter(known).most_common(LEVELS))
         if not self.numbers and not self.words:
