@@ -16,7 +16,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, and whose options must be spelled out."""
 
     def __init__(self, **options: object) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **options)  # type: ignore[arg-type]
+        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
@@ -92,17 +92,21 @@ def _run(run: argparse.ArgumentParser) -> None:
     how = run.add_argument_group("how it is learned (by default as the scenario says)")
     how.add_argument("--method", metavar="EXPR", help='such as "DANN + Replay(500)"; see tladapt methods')
     how.add_argument("--increment", choices=INCREMENTS, help="which classes may be predicted")
-    how.add_argument("--batchnorm", choices=BATCHNORM, default="joint", help="whose statistics normalise")
+    how.add_argument(
+        "--batchnorm", choices=BATCHNORM, default="joint", help="whose statistics normalise (default: joint)"
+    )
     how.add_argument("--model", choices=("cnn", "mlp"), help="the network")
     length = how.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=count, metavar="N", help="passes per stage")
     length.add_argument("--steps", type=count, metavar="N", help="optimiser steps per stage")
     how.add_argument("--batch-size", type=count, metavar="N", help="rows per step and part of a domain")
     how.add_argument("--lr", type=rate, metavar="X", help="learning rate at the start of a stage")
-    how.add_argument("--device", type=device, default="cpu", help="where to learn, such as cuda")
+    how.add_argument("--device", type=device, default="cpu", help="where to learn, such as cuda (default: cpu)")
     how.add_argument("--baseline", help="source-only, from-scratch, joint or ceiling: other data, for comparison")
     seeds = how.add_mutually_exclusive_group()
-    seeds.add_argument("--seed", type=int, default=0, metavar="N", help="of data order, method and network")
+    seeds.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of data order, method and network (default: 0)"
+    )
     seeds.add_argument("--seeds", type=count, metavar="N", help="run seeds 0 to N-1; mean and spread")
     what = run.add_argument_group("what is kept")
     what.add_argument("--out", type=path, metavar="DIR", help="write report.json, the model and pictures there")
