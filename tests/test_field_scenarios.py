@@ -42,6 +42,13 @@ def test_what_a_scenario_is_told_is_checked():
         named("digits:upright")
 
 
+@pytest.mark.parametrize("told", ["x", "0", "2.5", "1001", "²"])
+def test_the_number_of_stages_is_a_whole_number(told: str):
+    for name in ("permuted-mnist", "rotated-mnist"):
+        with pytest.raises(ValueError, match=f"SCENARIO {name}:.*whole number of stages"):
+            named(f"{name}:{told}")
+
+
 def test_all_ordered_pairs():
     assert len(pairs(PRODUCTS)) == 12
     assert ("dvd", "books") in pairs(PRODUCTS)

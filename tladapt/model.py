@@ -101,11 +101,12 @@ class Model(nn.Module):
 
     def forward(self, x: Tensors, domain: Tensor | None = None) -> Output:
         """The output for n rows; `domain` (n,) says whose they are (per-domain BatchNorm; by default the newest's)."""
-        for layer in self.norms:
+        norms = self.norms
+        for layer in norms:
             layer.domain = domain
         features = self.encoder(each(_scaled, x))
         output = Output(features, self.head(features))
-        for layer in self.norms:
+        for layer in norms:
             layer.domain = None  # not to outlive this pass
         return output
 

@@ -1,13 +1,12 @@
 """Learning without forgetting."""
 
 import copy
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tladapt.data import each
+from tladapt.data import Tensors, each
 from tladapt.method import Method
 from tladapt.methods.checks import positive
 from tladapt.model import Model, Output
@@ -67,13 +66,13 @@ class LwF(Method):
         sizes = torch.zeros(max(stage.ids) + 1, dtype=torch.long)
         sizes[list(stage.ids)] = torch.tensor([len(domain.train) for domain in stage.domains])
         self.offset = (sizes.cumsum(0) - sizes).to(model.device)
-        asked = [(self.offset[b.domain] + b.index, self._ask(teacher, b)) for b in stage.batches()]
+        asked = [(self.offset[b.domain] + b.index, self._ask(teacher, b.x, b.domain)) for b in stage.batches()]
         places, answers = (torch.cat(parts) for parts in zip(*asked, strict=True))
         self.answers = torch.empty_like(answers).index_copy(0, places, answers)
 
-    def _ask(self, teacher: Model, batch: Batch) -> Tensor:
+    def _ask(self, teacher: Model, x: Tensors, domain: Tensor) -> Tensor:
         with torch.no_grad():
-            return teacher(batch.x, batch.domain).logits
+            return teacher(x, domain).logits
 
     def loss(self, model: Model, batch: Batch, output: Output) -> Tensor:
         """The weighted divergence on the stage's own samples; 0 in the first stage."""
@@ -86,9 +85,7 @@ class LwF(Method):
 
     def _old(self, batch: Batch, own: Tensor) -> Tensor:
         if self.teacher is not None:
-            return self._ask(
-                self.teacher, replace(batch, x=each(lambda part: part[own], batch.x), domain=batch.domain[own])
-            )
+            return self._ask(self.teacher, each(lambda part: part[own], batch.x), batch.domain[own])
         assert self.answers is not None  # `prepare` made a teacher or answers
         assert self.offset is not None
         return self.answers[self.offset[batch.domain[own]] + batch.index[own]]

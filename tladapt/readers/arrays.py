@@ -83,9 +83,10 @@ class Lazy(Data):
 def _of_dataset(dataset: Any, name: str) -> Data:
     if len(dataset) == 0:
         raise ValueError(f"{name} is empty; give at least one row")
-    if isinstance(dataset[0], dict) and {"label", "labels"} & dataset[0].keys():
+    row = dataset[0]
+    if isinstance(row, dict) and {"label", "labels"} & row.keys():
         raise TypeError(f"{name}: the rows of {type(dataset).__name__} are dicts; let it return (inputs, label)")
-    y = _targets(dataset) if isinstance(dataset[0], tuple | list) and len(dataset[0]) > 1 else []
+    y = _targets(dataset) if isinstance(row, tuple | list) and len(row) > 1 else []
     return Lazy((dataset, torch.arange(len(dataset))), labels(y, f"{name} labels"))
 
 

@@ -63,8 +63,9 @@ def split_mnist(increment: str = "class") -> Scenario:
 
 def permuted_mnist(stages: str = "5") -> Scenario:
     """MNIST with its pixels in another fixed random order in every stage; one pass, domain-incremental."""
+    count = _count("permuted-mnist", stages)
     plain, stream = mnist(), []
-    for number in range(int(stages)):
+    for number in range(count):
         order = torch.randperm(784, generator=generator(number, "permuted-mnist")) if number else torch.arange(784)
         stream.append(_changed(plain, f"order {number}", partial(_reordered, order)))
     return _sequence("permuted-mnist", "MNIST, the pixels in another order in every stage", stream, "domain", EWC)
@@ -72,9 +73,16 @@ def permuted_mnist(stages: str = "5") -> Scenario:
 
 def rotated_mnist(stages: str = "5") -> Scenario:
     """MNIST turned further in every stage, from 0 to 90 degrees; one pass, domain-incremental."""
-    angles = torch.linspace(0, 90, int(stages)).tolist()
-    stream = [_changed(mnist(), f"{angle:.0f} degrees", partial(_turned, angle)) for angle in angles]
+    angles = torch.linspace(0, 90, _count("rotated-mnist", stages)).tolist()
+    plain = mnist()
+    stream = [_changed(plain, f"{angle:.0f} degrees", partial(_turned, angle)) for angle in angles]
     return _sequence("rotated-mnist", "MNIST, turned further in every stage", stream, "domain")
+
+
+def _count(scenario: str, stages: str) -> int:
+    if not stages.isascii() or not stages.isdigit() or not 1 <= int(stages) <= 1000:
+        raise ValueError(f"SCENARIO {scenario}:{stages}: expected a whole number of stages, from 1 to 1000")
+    return int(stages)
 
 
 def mnist() -> Domain:
