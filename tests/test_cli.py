@@ -69,7 +69,7 @@ def digits(tmp_path_factory) -> tuple[str, Path]:
 
 def test_a_run_prints_the_table_and_nothing_else(digits):
     lines = digits[0].splitlines()
-    assert lines[0].startswith("digits · DANN(weight=0.1, hidden=64) + Replay(capacity=20")
+    assert lines[0].startswith("digits · DANN(weight=0.1, hidden=256) + Replay(capacity=20")
     assert all(name in digits[0] for name in ("nothing yet", "upright", "upright + slanted"))
     assert any(line.startswith("old ") and "new " in line and "forgetting" in line for line in lines)
     assert any(line.startswith("ceiling, with the new domain's labels: old") for line in lines)

@@ -145,7 +145,7 @@ def test_without_a_gpu_cuda_is_refused(run_refused):
 
 def test_the_smallest_and_the_first_device_are_taken(monkeypatch):
     seen = []
-    monkeypatch.setitem(run.__globals__, "_scenario", lambda options: seen.append(options.device) or 1 / 0)
+    monkeypatch.setitem(run.__globals__, "described", lambda options: seen.append(options.device) or 1 / 0)
     for device in ("cpu", "cpu:0"):
         with pytest.raises(ZeroDivisionError):
             main(["run", "digits", "--device", device])

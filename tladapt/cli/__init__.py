@@ -1,4 +1,4 @@
-"""The command line: `tladapt run|predict|methods|scenarios|report`."""
+"""The command line: `tladapt run|compare|predict|methods|scenarios|report`."""
 
 import sys
 from collections.abc import Sequence
@@ -7,11 +7,12 @@ import torch
 
 from tladapt.cli import listing
 from tladapt.cli.arguments import parser
+from tladapt.cli.comparing import compare
 from tladapt.cli.predicting import predict
 from tladapt.cli.running import run
 
 COMMANDS = {
-    "run": run, "predict": predict,
+    "run": run, "compare": compare, "predict": predict,
     "methods": listing.methods, "scenarios": listing.scenarios, "report": listing.report,
 }  # fmt: skip
 

@@ -70,6 +70,7 @@ def parser() -> Parser:
     main.add_argument("--version", action="version", version=f"tladapt {__version__}")
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _run(commands.add_parser("run", help="learn a scenario, or your own folders or CSV files"))
+    _compare(commands.add_parser("compare", help="several methods and seeds side by side, in parallel"))
     predict = commands.add_parser("predict", help="apply a saved model to images or a CSV file")
     predict.add_argument("model", type=path, metavar="MODEL_DIR", help="what `run --out DIR` left in DIR/model")
     predict.add_argument("input", type=path, metavar="INPUT", help="an image, a folder of images, or a CSV file")
@@ -82,25 +83,9 @@ def parser() -> Parser:
 
 
 def _run(run: argparse.ArgumentParser) -> None:
-    run.add_argument("scenario", nargs="?", metavar="SCENARIO", help=f"one of {', '.join(SCENARIOS)}")
-    own = run.add_argument_group("your own data: folders of images or CSV files with a header")
-    own.add_argument("--source", metavar="A", help="the old domain, with labels")
-    own.add_argument("--target", metavar="B", help="the new domain; its labels, if any, only score")
-    own.add_argument("--domains", nargs="+", metavar="A", help="domains to learn one after another")
-    own.add_argument("--label", metavar="NAME", help="the column of a CSV file that holds the label (default: label)")
-    own.add_argument("--size", type=side, metavar="N", help="the side of images in pixels (default: 32)")
-    how = run.add_argument_group("how it is learned (by default as the scenario says)")
+    _data(run)
+    how = _how(run)
     how.add_argument("--method", metavar="EXPR", help='such as "DANN + Replay(500)"; see tladapt methods')
-    how.add_argument("--increment", choices=INCREMENTS, help="which classes may be predicted")
-    how.add_argument(
-        "--batchnorm", choices=BATCHNORM, default="joint", help="whose statistics normalise (default: joint)"
-    )
-    how.add_argument("--model", choices=("cnn", "mlp"), help="the network")
-    length = how.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=count, metavar="N", help="passes per stage")
-    length.add_argument("--steps", type=count, metavar="N", help="optimiser steps per stage")
-    how.add_argument("--batch-size", type=count, metavar="N", help="rows per step and part of a domain")
-    how.add_argument("--lr", type=rate, metavar="X", help="learning rate at the start of a stage")
     how.add_argument("--device", type=device, default="cpu", help="where to learn, such as cuda (default: cpu)")
     how.add_argument("--baseline", help="source-only, from-scratch, joint or ceiling: other data, for comparison")
     seeds = how.add_mutually_exclusive_group()
@@ -111,3 +96,48 @@ def _run(run: argparse.ArgumentParser) -> None:
     what = run.add_argument_group("what is kept")
     what.add_argument("--out", type=path, metavar="DIR", help="write report.json, the model and pictures there")
     what.add_argument("--json", action="store_true", help="print the report as one JSON document")
+
+
+def _compare(compare: argparse.ArgumentParser) -> None:
+    _data(compare)
+    how = _how(compare)
+    how.add_argument("--methods", nargs="+", metavar="EXPR", default=[], help='such as "DANN" "DANN + Replay(500)"')
+    how.add_argument(
+        "--baselines", nargs="+", metavar="NAME", default=[], help="more rows: ceiling, joint, from-scratch"
+    )
+    how.add_argument("--seeds", type=count, default=5, metavar="N", help="run seeds 0 to N-1 (default: 5)")
+    how.add_argument("--jobs", type=count, metavar="N", help="processes of one thread each (default: all cores)")
+    what = compare.add_argument_group("what is kept")
+    what.add_argument(
+        "--out", type=path, metavar="DIR", help="keep every run there; the same command goes on with them"
+    )
+    form = what.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the comparison as one JSON document")
+    form.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    """What is learned from."""
+    parser.add_argument("scenario", nargs="?", metavar="SCENARIO", help=f"one of {', '.join(SCENARIOS)}")
+    own = parser.add_argument_group("your own data: folders of images or CSV files with a header")
+    own.add_argument("--source", metavar="A", help="the old domain, with labels")
+    own.add_argument("--target", metavar="B", help="the new domain; its labels, if any, only score")
+    own.add_argument("--domains", nargs="+", metavar="A", help="domains to learn one after another")
+    own.add_argument("--label", metavar="NAME", help="the column of a CSV file that holds the label (default: label)")
+    own.add_argument("--size", type=side, metavar="N", help="the side of images in pixels (default: 32)")
+
+
+def _how(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    """What all runs share."""
+    how = parser.add_argument_group("how it is learned (by default as the scenario says)")
+    how.add_argument("--increment", choices=INCREMENTS, help="which classes may be predicted")
+    how.add_argument(
+        "--batchnorm", choices=BATCHNORM, default="joint", help="whose statistics normalise (default: joint)"
+    )
+    how.add_argument("--model", choices=("cnn", "mlp"), help="the network")
+    length = how.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=count, metavar="N", help="passes per stage")
+    length.add_argument("--steps", type=count, metavar="N", help="optimiser steps per stage")
+    how.add_argument("--batch-size", type=count, metavar="N", help="rows per step and part of a domain")
+    how.add_argument("--lr", type=rate, metavar="X", help="learning rate at the start of a stage")
+    return how

@@ -1,0 +1,34 @@
+"""`tladapt compare`."""
+
+import argparse
+import json
+import sys
+from functools import partial
+
+from rich.console import Console
+from rich.text import Text
+
+from tladapt import comparison
+from tladapt.cli.describing import described, writable
+from tladapt.cli.expression import parse_method
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Run what is not there yet, and print the table; exit code 1 if a run failed."""
+    writable(options.out)
+    methods = [parse_method(text) for text in options.methods]
+    found = comparison.compare(
+        partial(described, options), methods, seeds=options.seeds, baselines=options.baselines,
+        batchnorm=options.batchnorm, jobs=options.jobs, out=options.out,
+    )  # fmt: skip
+    if options.json:
+        print(json.dumps(found.to_dict(), allow_nan=False))
+    elif options.markdown:
+        print(found.markdown(), end="")
+    else:
+        Console().print(found)
+        if options.out is not None:
+            Console().print(Text(f"kept in {options.out}"))
+    if found.failed:
+        print(f"tladapt compare: {len(found.failed)} runs failed; see the table", file=sys.stderr)
+        sys.exit(1)

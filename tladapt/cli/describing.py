@@ -1,0 +1,76 @@
+"""The scenario that the arguments of a command name or describe."""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from tladapt.backbones import cnn, mlp
+from tladapt.domains import Domain
+from tladapt.methods import MMD, Replay
+from tladapt.model import Model
+from tladapt.readers.files import read_domains
+from tladapt.scenarios import Scenario, named
+from tladapt.streams import Stream, adaptation
+
+
+def described(options: argparse.Namespace) -> Scenario:
+    """The scenario that the arguments name or describe."""
+    ways = [options.scenario, options.source or options.target, options.domains]
+    if sum(way is not None for way in ways) != 1:
+        raise ValueError("give a SCENARIO, or --source A --target B, or --domains A B ...: one of the three")
+    if options.scenario and (options.label or options.size):
+        raise ValueError("--label and --size: for your own data, not for a scenario")
+    scenario = _own(options) if options.scenario is None else named(options.scenario)
+    changes = {
+        name: value
+        for name in ("epochs", "steps", "batch_size", "lr", "increment")
+        if (value := getattr(options, name)) is not None
+    }
+    if changes.keys() & {"epochs", "steps"}:
+        changes = {"epochs": None, "steps": None, **changes}
+    if options.model is not None:
+        changes["network"] = _network(options.model, scenario.stream)
+    return scenario.but(**changes)
+
+
+def _own(options: argparse.Namespace) -> Scenario:
+    """A user's own folders or CSV files."""
+    if options.domains is None and not (options.source and options.target):
+        raise ValueError("--source and --target: give both")
+    if options.domains is not None and len(options.domains) < 2:
+        raise ValueError("--domains: give at least two, in the order in which they are learned")
+    paths = options.domains or [options.source, options.target]
+    domains, reader = read_domains(paths, label=options.label or "label", size=options.size or 32)
+    stream: Stream = domains if options.domains else adaptation(domains[0], domains[1])
+    return Scenario(
+        name=" to ".join(domain.name for domain in domains), about="your own data", stream=stream,
+        method=Replay if options.domains else MMD, inputs=reader.spec(),
+        network=_network("cnn" if len(domains[0].train.shape) == 3 else "mlp", stream),
+    )  # fmt: skip
+
+
+def _network(name: str, stream: Stream) -> Callable[..., Model]:
+    """The network `name` for the inputs and classes of the stream."""
+    first = stream[0] if isinstance(stream[0], Domain) else stream[0][0]
+    shape = first.train.shape
+    if name == "cnn" and (len(shape) != 3 or shape[1] != shape[2] or shape[1] < 4):
+        raise ValueError(f"--model cnn: wants square images of at least 4 pixels, the rows have the shape {shape}")
+    if name == "cnn":
+        return partial(cnn, shape[0], shape[1], classes=first.classes)
+    return partial(mlp, torch.Size(shape).numel(), classes=first.classes)
+
+
+def writable(out: Path | None) -> None:
+    """Refuse a folder that cannot be written before anything is computed for it."""
+    if out is None:
+        return
+    try:
+        paths = (out.absolute(), *out.absolute().parents)
+        with TemporaryDirectory(dir=next(path for path in paths if path.exists() or path.is_symlink())):
+            pass
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--out {out}: no folder that can be written ({error})") from error

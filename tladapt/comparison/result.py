@@ -1,0 +1,148 @@
+"""What a comparison found: every row's old and new scores, and their paired differences to the reference."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tladapt.display.table import percent
+from tladapt.evaluation import mean
+from tladapt.report import environment
+
+SCHEMA = 1
+WORSE = "▼"
+Figure = tuple[float | None, float | None]  # mean and sample standard deviation over seeds
+
+
+@dataclass(kw_only=True)
+class Comparison:
+    """Final scores by row, seed and domain.
+
+    Attributes
+    ----------
+    reference : str
+        The row that differences are taken to.
+    new : list of str
+        The domains that come first in the last stage; all others are old.
+    scores : dict of list
+        By row: for every seed the final scores, one per domain; None for a run that failed.
+    failed : dict
+        Why a run failed.
+
+    Examples
+    --------
+    >>> found = Comparison(scenario="demo", reference="source-only", domains=["web", "phone"], new=["phone"], seeds=2,
+    ...                    scores={"source-only": [[0.9, 0.5], [0.9, 0.6]], "MMD()": [[0.8, 0.7], [0.9, 0.9]]})
+    >>> [round(value, 3) for value in found.figure("MMD()", "new")], found.hurts("MMD()", "old")
+    ([0.8, 0.141], True)
+    >>> [round(value, 3) for value in found.difference("MMD()", "new")]  # seed by seed: 0.2 and 0.3
+    [0.25, 0.071]
+    """
+
+    scenario: str
+    reference: str
+    domains: list[str]
+    new: list[str]
+    seeds: int
+    scores: Mapping[str, Sequence[Sequence[float | None] | None]]
+    metric: str = "accuracy"
+    increment: str = "domain"
+    batchnorm: str = "joint"
+    failed: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=environment)
+
+    def values(self, row: str, what: str) -> list[float | None]:
+        """By seed: the mean final score of the "old", the "new" or "all" domains."""
+        columns = [i for i, name in enumerate(self.domains) if what == "all" or (name in self.new) == (what == "new")]
+        return [None if seed is None else mean([seed[i] for i in columns]) for seed in self.scores[row]]
+
+    def figure(self, row: str, what: str) -> Figure:
+        """Mean and standard deviation over the seeds."""
+        return _figure(self.values(row, what))
+
+    def difference(self, row: str, what: str) -> Figure:
+        """Mean and standard deviation of the differences to the reference, seed by seed."""
+        pairs = zip(self.values(row, what), self.values(self.reference, what), strict=True)
+        return _figure([None if a is None or b is None else a - b for a, b in pairs])
+
+    def hurts(self, row: str, what: str) -> bool:
+        """Whether it is worse than the reference in the mean, by 0.05 points or more."""
+        change = self.difference(row, what)[0]
+        return change is not None and change <= -0.0005
+
+    @property
+    def title(self) -> str:
+        """The scenario, and which of its domains are old and new."""
+        old = [name for name in self.domains if name not in self.new]
+        return f"{self.scenario} (old: {_some(old)}; new: {_some(self.new)})"
+
+    @property
+    def table(self) -> list[list[str]]:
+        """The header and a line per row, as text."""
+        lines = [["", "old", "new", "Δ old", "Δ new", "all"]]
+        for row in self.scores:
+            cells = [percent(*self.figure(row, what)) for what in ("old", "new")]
+            for what in ("old", "new"):
+                text = "" if row == self.reference else percent(*self.difference(row, what), signed=True)
+                cells.append(f"{text} {WORSE}" if self.hurts(row, what) else text)
+            lines.append([row, *cells, percent(*self.figure(row, "all"))])
+        return lines
+
+    @property
+    def notes(self) -> list[str]:
+        """How the figures came about, and what went wrong."""
+        versions = ", ".join(map(" ".join, self.environment.items()))
+        notes = [
+            f"final {self.metric} in %, mean ± sd over seeds 0-{self.seeds - 1}; Δ: difference to {self.reference}, "
+            f"seed by seed, {WORSE} where worse; BatchNorm {self.batchnorm}, {self.increment}-incremental; {versions}"
+        ]
+        return notes + [f"failed: {where}: {why}" for where, why in self.failed.items()]
+
+    def markdown(self) -> str:
+        """The table and the notes in Markdown."""
+        header, *lines = self.table
+        rows = [header, ["---"] * len(header), *([f"`{name}`", *cells] for name, *cells in lines)]
+        text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        return "\n\n".join([f"**{self.title}**", text, *self.notes]) + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What comparison.json holds: the scores, and the figures made of them."""
+        figures = {
+            row: {what: {"mean": m, "sd": s, "difference": d, "difference_sd": e, "hurts": self.hurts(row, what)}
+                  for what in ("old", "new", "all")
+                  for (m, s), (d, e) in [(self.figure(row, what), self.difference(row, what))]}
+            for row in self.scores
+        }  # fmt: skip
+        return {"schema": SCHEMA, **vars(self), "figures": figures}
+
+    def save(self, folder: str | Path) -> None:
+        """Write comparison.json and comparison.md into `folder`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "comparison.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        (folder / "comparison.md").write_text(self.markdown())
+
+    def __rich__(self) -> object:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        header, *lines = self.table
+        grid = Table()
+        for i, name in enumerate(header):
+            grid.add_column(Text(name), justify="right" if i else "left", no_wrap=True)
+        for line in lines:
+            grid.add_row(*map(Text, line))
+        return Group(Text(self.title, style="bold"), grid, *map(Text, self.notes))
+
+
+def _figure(values: Sequence[float | None]) -> Figure:
+    known = [value for value in values if value is not None]
+    return mean(known), float(np.std(known, ddof=1)) if len(known) > 1 else None
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{names[0]} ... {names[-1]}"
