@@ -17,6 +17,5 @@ from tladapt.training import cosine, fit, train
 __version__ = "0.1.0"
 __all__ = [
     "CORAL", "DANN", "EWC", "MMD", "Batch", "Classification", "Data", "DivergedError", "Domain", "Evaluator", "LwF",
-    "Method", "Model", "Output", "Replay", "Report", "Stage", "Task", "adaptation", "cosine", "fit",
-    "train",
+    "Method", "Model", "Output", "Replay", "Report", "Stage", "Task", "adaptation", "cosine", "fit", "train",
 ]  # fmt: skip

@@ -1,9 +1,8 @@
 """What a run found: every domain after every stage, and what the old and the new gained or lost."""
 
-import json
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from tladapt.evaluation import backward_transfer, forgetting, forward_transfer, mean
+from tladapt.labelshift import mean_of
 
 SCHEMA = 1
 FIGURES = ("old", "new", "transfer", "forgetting", "backward_transfer", "forward_transfer")
@@ -37,6 +37,9 @@ class Report:
         The stage in which each domain came first.
     notes : list of str
         What a reader should know: terms that had nothing to act on, stages that taught nothing.
+    label_shift : dict
+        For every domain without labels that came beside labelled ones, the proportions of the classes in the "source",
+        their "estimate" in this domain, the "distance" of the two and the "doubt"; see `tladapt.labelshift.LabelShift`.
     spread : dict
         With several seeds, the sample standard deviation of every figure and of the scores.
 
@@ -61,6 +64,7 @@ class Report:
     batchnorm: str = "joint"
     remembers: str = "nothing"
     notes: list[str] = field(default_factory=list)
+    label_shift: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     environment: dict[str, str] = field(default_factory=environment)
     spread: dict[str, Any] = field(default_factory=dict)
@@ -114,16 +118,14 @@ class Report:
     def mean(cls, reports: Sequence["Report"]) -> "Report":
         """The mean of runs that differ in their seed, with their spread."""
         first = reports[0]
-        same = ("domains", "stages", "scenario", "method", "metric", "increment", "batchnorm")
-        for name in same:
+        for name in ("domains", "stages", "scenario", "method", "metric", "increment", "batchnorm"):
             if any(getattr(report, name) != getattr(first, name) for report in reports):
                 raise ValueError(f"Report.mean: the runs differ in {name}; take the mean over seeds only")
         scores = np.array([report.scores for report in reports], dtype=float)  # None becomes NaN
-        return cls(
-            **{name: getattr(first, name) for name in same}, first=first.first, remembers=first.remembers,
-            seed=None, seeds=[r.seed for r in reports if r.seed is not None], notes=first.notes,
+        return replace(
+            first, seed=None, seeds=[r.seed for r in reports if r.seed is not None],
             scores=[[None if value != value else value for value in row] for row in scores.mean(0).tolist()],
-            seconds=float(np.mean([r.seconds for r in reports])), environment=first.environment,
+            seconds=float(np.mean([r.seconds for r in reports])), label_shift=mean_of([r.label_shift for r in reports]),
             spread={name: _spread([r.figures[name] for r in reports]) for name in FIGURES}
             | {"scores": [[_spread(column) for column in zip(*rows, strict=True)]
                           for rows in zip(*(r.scores for r in reports), strict=True)]},
@@ -136,28 +138,16 @@ class Report:
 
     def save(self, folder: str | Path) -> Path:
         """Write `report.json` into `folder`; returns its path."""
-        path = Path(folder) / "report.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
-        return path
+        from tladapt.storage.reports import save_report  # which is made of this
+
+        return save_report(self, folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Report":
-        """The report in `folder`.
+        """The report in `folder`; see `tladapt.storage.reports`."""
+        from tladapt.storage.reports import load_report
 
-        Raises
-        ------
-        ValueError
-            If there is none, or the file is no report of this schema.
-        """
-        path = Path(folder) / "report.json"
-        try:
-            stored = json.loads(path.read_text())
-            if stored["schema"] != SCHEMA:
-                raise ValueError(f"schema {stored['schema']}, expected {SCHEMA}")
-            return cls(**{name: stored[name] for name in cls.__dataclass_fields__ if name in stored})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: no report of tladapt ({error})") from error
+        return load_report(folder)
 
     def __rich__(self) -> object:
         from tladapt.display.table import table  # which is made of this

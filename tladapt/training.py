@@ -13,6 +13,7 @@ from torch.optim import Adam, Optimizer
 from tladapt.display.progress import DivergedError, Watch, bars
 from tladapt.domains import Domain
 from tladapt.evaluation import Evaluator
+from tladapt.labelshift import LabelShift, alarms, label_shifts, stored
 from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.report import Report, environment
@@ -88,6 +89,7 @@ def train(
         model.reserve(len(numbers))
         method.seed(seed)
         scores, notes, first = [evaluator.scores(model, set())], list[str](), dict[int, int]()
+        shifts = dict[str, LabelShift]()
         with bars(progress) as bar:
             teach = partial(learn, model, method, lr=lr, optimizer=optimizer, schedule=schedule, bar=bar)
             for index, stage in enumerate(map(members, stream)):
@@ -96,6 +98,7 @@ def train(
                     stage, [numbers[domain.name] for domain in stage], index, evaluator.live(model, set(first)), task,
                     seed=seed, batch_size=batch_size, device=model.device,
                 )  # fmt: skip
+                shifts |= label_shifts(model, now)
                 if index < learned or not teachable[index]:
                     method.consolidate(model.eval(), now)
                     if index < learned:
@@ -110,7 +113,7 @@ def train(
                     batchnorm=model.batchnorm, remembers=method.remembers, domains=list(numbers),
                     stages=[" + ".join(d.name for d in members(past)) for past in stream[: index + 1]],
                     first=[first.get(i, len(stream)) for i in range(len(numbers))], scores=list(scores),
-                    notes=list(notes), seconds=time.perf_counter() - started,
+                    notes=notes + alarms(shifts), label_shift=stored(shifts), seconds=time.perf_counter() - started,
                     environment=environment(model.device.type),
                 )  # fmt: skip
 

@@ -1,0 +1,242 @@
+"""Label shift: what is estimated, what is warned of, and what is never looked at."""
+
+import copy
+import math
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tladapt import DANN, MMD, Classification, Data, Domain, Method, Model, Report, Stage, adaptation, fit, train
+from tladapt.backbones import cnn
+from tladapt.labelshift import LabelShift, bbse, em, label_shift, label_shifts
+from tladapt.scenarios.handwriting import labelled_digits
+from tladapt.seeding import seeded
+
+SHARES = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+TARGETS = [[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.8, 0.1, 0.1], [0.0, 0.5, 0.5]]
+
+
+def gaussians(shares: list[float] | Tensor, n: int = 20000) -> tuple[Tensor, Tensor]:
+    """The exact probabilities, in the proportions SHARES, of points that come in the proportions `shares`."""
+    random = torch.Generator().manual_seed(0)
+    y = torch.multinomial(torch.as_tensor(shares), n, replacement=True, generator=random)
+    x = 2 * y.double() + torch.randn(n, generator=random, dtype=torch.float64)
+    return (SHARES.log() - (x[:, None] - 2 * torch.arange(3)).square() / 2).softmax(1), y
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_em_finds_the_proportions_where_the_probabilities_are_right(target):
+    found = em(gaussians(target)[0], SHARES)
+    assert found == pytest.approx(torch.tensor(target), abs=0.015)
+    assert float(found.sum()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_black_box_shift_estimation_finds_the_proportions_whatever_the_model_gets_wrong(target):
+    (old, y), (new, _) = gaussians(SHARES), gaussians(target)
+    joint = nn.functional.one_hot(old.argmax(1), 3).double().T @ nn.functional.one_hot(y, 3).double() / len(y)
+    found = bbse(joint, torch.bincount(new.argmax(1), minlength=3) / len(new))
+    assert found == pytest.approx(torch.tensor(target), abs=0.03)
+    assert float(found.sum()) == pytest.approx(1)
+
+
+def test_a_model_that_tells_nothing_apart_changes_no_proportion():
+    joint = torch.zeros(3, 3, dtype=torch.float64)
+    joint[1] = SHARES
+    assert bbse(joint, torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)) == pytest.approx(SHARES)
+
+
+def test_a_class_that_the_source_does_not_have_is_not_found():
+    assert bbse(torch.diag(torch.tensor([0.5, 0.5, 0.0])), torch.tensor([0.2, 0.3, 0.5]))[2] == 0
+
+
+def digits(cut: bool) -> tuple[Domain, Domain]:
+    """Digits, and other people's; with `cut` only every eighth of the digits 0 to 4."""
+    x, y = labelled_digits()
+    rows = torch.arange(899, len(x))
+    if cut:
+        few = rows[y[rows] < 5]
+        rows = torch.cat([few[::8], rows[y[rows] >= 5]]).sort().values
+    return Domain("source", (x[:899], y[:899])), Domain("target", (x[rows], y[rows]), 0.5)
+
+
+@cache
+def run(cut: bool) -> tuple[Report, Model]:
+    with seeded(0):
+        model = cnn(1, 8, classes=10)
+    return fit(model, adaptation(*digits(cut)), MMD(), steps=150, progress=False), model
+
+
+def test_a_label_shift_is_warned_of_with_the_domain_and_none_without_one():
+    shifted, even = run(True)[0], run(False)[0]
+    assert [note for note in shifted.notes if note.startswith("target: LABEL SHIFT by estimate (distance 0.")]
+    assert "LABEL SHIFT" in str(shifted)
+    assert not [note for note in even.notes if "LABEL SHIFT" in note]
+    assert even.label_shift["target"]["distance"] < 0.1
+    assert set(even.label_shift) == {"target"}
+
+
+def test_the_estimate_is_close_to_the_truth_that_it_has_not_seen():
+    y = digits(True)[1].train.y
+    true = (torch.bincount(y, minlength=10) / len(y)).tolist()
+    estimate = run(True)[0].label_shift["target"]["estimate"]
+    assert sum(abs(a - b) for a, b in zip(estimate, true, strict=True)) / 2 < 0.1
+
+
+def accuracy(model: Model, data: Data | None) -> float:
+    assert data is not None
+    with torch.no_grad():
+        return float((model.eval()(data.x, torch.ones(len(data.y)).long()).logits.argmax(1) == data.y).double().mean())
+
+
+def corrected(cut: bool) -> tuple[float, float]:
+    """The accuracy on the target before the correction, and after."""
+    report, model = run(cut)
+    found = report.label_shift["target"]
+    shift = LabelShift(model.classes, found["source"], found["estimate"])
+    target = digits(cut)[1].test
+    return accuracy(model, target), accuracy(shift.correct(model), target)
+
+
+def test_the_correction_helps_under_a_label_shift_and_costs_little_without():
+    before, after = corrected(True)
+    assert after > before + 0.01
+    before, after = corrected(False)
+    assert after > before - 0.02
+
+
+def small(bias: bool = True) -> Model:
+    with seeded(0):
+        return Model.of(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2, bias=bias)))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_correction_of_equal_proportions_is_the_identity(bias):
+    model, x = small(bias), torch.randn(9, 2)
+    same = LabelShift(("a", "b"), [0.3, 0.7], [0.3, 0.7]).correct(model)
+    assert torch.equal(same(x).logits, model(x).logits)
+
+
+def test_the_correction_is_bayes_rule_and_leaves_the_model_alone():
+    model, x = small(), torch.randn(9, 2)
+    before = copy.deepcopy(model.state_dict())
+    changed = LabelShift(("a", "b"), [0.5, 0.5], [0.2, 0.8]).correct(model)
+    expected = model(x).logits.softmax(1) * torch.tensor([0.4, 1.6])
+    assert torch.allclose(changed(x).logits.softmax(1), expected / expected.sum(1, keepdim=True), atol=2e-3)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_what_cannot_be_corrected_is_refused_in_one_line():
+    shift = LabelShift(("a", "b", "c"), [0.2, 0.3, 0.5], [0.5, 0.3, 0.2])
+    with pytest.raises(ValueError, match=r"LabelShift.correct: 3 proportions, but a head of 2 outputs"):
+        shift.correct(small())
+    with pytest.raises(TypeError, match=r"LabelShift.correct: the head is no nn.Linear but a Sequential"):
+        shift.correct(Model(nn.Identity(), nn.Sequential(nn.Linear(2, 3)), classes=3))
+
+
+def test_a_target_whose_labels_are_there_is_estimated_as_if_they_were_not():
+    source, target = digits(True)
+    model = run(True)[1]
+    assert label_shift(model, source, target) == label_shift(model, source, target.unlabelled())
+    with pytest.raises(ValueError, match=r"label_shift: 'source' needs labels"):
+        label_shift(model, source.unlabelled(), target)
+
+
+def points(name: str, few: int = 20, n: int = 60, **options) -> Domain:
+    """Points around (0, 0), of which `few`, and (4, 4)."""
+    random = torch.Generator().manual_seed(n)
+    y = (torch.arange(n) >= few).long()
+    return Domain(name, (torch.randn(n, 2, generator=random) + 4 * y[:, None], y), **options)
+
+
+def test_there_is_no_estimate_without_classes_without_labels_or_before_anything_was_learned():
+    a, b = points("a"), points("b").unlabelled()
+    assert fit(small(), [a, b, (a, points("c"))], steps=1).label_shift == {}
+    assert fit(small(), [(a, b)], steps=1).label_shift == {}
+    assert set(fit(small(), [a, (a, b)], steps=1).label_shift) == {"b"}
+    assert set(fit(small(), [a, (a, b), (a, points("c").unlabelled())], steps=1).label_shift) == {"b", "c"}
+    grid = Data(torch.randn(8, 5, 2), torch.zeros(8, 5, dtype=torch.long))
+    pixels = Stage((Domain("p", grid), b), (0, 1), 1, None, Classification())
+    numbers = Stage((Domain("q", Data(torch.randn(8, 2), torch.randn(8))), b), (0, 1), 1, None, Classification())
+    assert label_shifts(small(), pixels) == label_shifts(small(), numbers) == {}
+
+
+def test_a_domain_with_some_labels_is_estimated_from_the_rows_without():
+    report = fit(small(), adaptation(points("a"), points("b", few=40), keep=2), steps=30, lr=0.05)
+    assert report.label_shift["b"]["estimate"][0] > 0.5
+
+
+def test_the_model_keeps_its_mode_and_everyone_their_random_numbers():
+    model, a, b = small(), points("a"), points("b")
+    for training in (True, False):
+        model.train(training)
+        state = torch.get_rng_state()
+        label_shift(model, a, b)
+        assert model.training is training
+        assert torch.equal(torch.get_rng_state(), state)
+
+
+class Secret(Data):
+    """Rows that nobody may read."""
+
+    def rows(self, index):
+        raise AssertionError("read")
+
+
+def test_nothing_is_read_but_training_data():
+    a, b = points("a"), points("b")
+    for domain in (a, b):
+        domain.test = domain.validation = Secret(torch.zeros(3, 2), torch.full((3,), 777))
+    assert label_shift(small(), a, b).source == pytest.approx([16 / 48, 32 / 48])
+
+
+def test_no_more_than_two_thousand_rows_of_each_are_looked_at():
+    seen = [0]
+    model = small()
+    model.encoder.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    label_shift(model, points("a", n=5000, test=0.0), points("b", n=9000, test=0.0))
+    assert sum(seen) == 4000
+    assert max(seen) <= 256
+
+
+@pytest.mark.parametrize("method", [Method, DANN, MMD])
+def test_the_weights_are_the_same_with_the_estimate_as_without_and_a_seed_gives_one_report(method, monkeypatch):
+    def once() -> tuple[Report, Tensor]:
+        with seeded(1):
+            layers = [nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 2)]
+        model = Model.of(nn.Sequential(*layers))
+        report = fit(model, adaptation(points("a"), points("b", few=50)), method(), steps=12, seed=3)
+        return report, torch.cat([value.flatten() for value in model.state_dict().values()])
+
+    (first, weights), (second, _) = once(), once()
+    assert first.to_dict() | {"seconds": 0} == second.to_dict() | {"seconds": 0}
+    monkeypatch.setattr("tladapt.training.label_shifts", lambda model, stage: {})
+    without, same = once()
+    assert torch.equal(weights, same)
+    assert (without.label_shift, without.scores) == ({}, first.scores)
+
+
+def test_a_report_on_the_way_holds_what_was_found_so_far():
+    a, b = points("a"), points("b").unlabelled()
+    assert [set(report.label_shift) for report in train(small(), [a, (a, b)], steps=1)] == [set(), {"b"}]
+
+
+def test_the_report_comes_back_from_its_file_and_an_older_one_too(tmp_path):
+    report = fit(small(), adaptation(points("a"), points("b", few=50)), steps=2)
+    path = report.save(tmp_path)
+    assert Report.load(tmp_path) == report
+    assert set(report.label_shift["b"]) == {"source", "estimate", "distance", "doubt"}
+    stored = path.read_text()
+    older = stored[: stored.index(' "label_shift"')] + stored[stored.index(' "seconds"') :]
+    path.write_text(older)
+    assert Report.load(tmp_path).label_shift == {}
+    assert Report.mean([Report.load(tmp_path), report]).label_shift == {}
+
+
+def test_the_mean_over_seeds_is_the_mean_of_every_figure():
+    runs = [fit(small(), adaptation(points("a"), points("b", few=50)), steps=9, lr=0.05, seed=s) for s in range(3)]
+    found, whole = [run.label_shift["b"] for run in runs], Report.mean(runs).label_shift["b"]
+    assert whole["distance"] == pytest.approx(math.fsum(f["distance"] for f in found) / 3)
+    assert whole["estimate"] == pytest.approx([math.fsum(f["estimate"][c] for f in found) / 3 for c in (0, 1)])
