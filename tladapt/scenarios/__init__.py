@@ -15,6 +15,7 @@ from tladapt.scenarios.digit_images import (
 )  # fmt: skip
 from tladapt.scenarios.features import amazon_reviews, office_caltech
 from tladapt.scenarios.handwriting import digits, picture, slant, split_digits
+from tladapt.scenarios.objects import office_images, split_cifar10
 from tladapt.scenarios.records import adult, bank_marketing, heart
 from tladapt.scenarios.scenario import Scenario
 from tladapt.scenarios.speech import spoken_digits
@@ -24,7 +25,8 @@ SCENARIOS: dict[str, Callable[..., Scenario]] = {  # those that need no files fi
     function.__name__.replace("_", "-"): function
     for function in (
         digits, split_digits, mnist_usps, usps_mnist, mnist_mnistm, digit_stream, split_mnist, permuted_mnist,
-        rotated_mnist, office_caltech, amazon_reviews, spoken_digits, heart, bank_marketing, adult,
+        rotated_mnist, split_cifar10, office_caltech, office_images, amazon_reviews, spoken_digits, heart,
+        bank_marketing, adult,
     )
 }  # fmt: skip
 
@@ -48,6 +50,7 @@ def named(text: str) -> Scenario:
 
 __all__ = [
     "SCENARIOS", "Scenario", "adult", "amazon_reviews", "bank_marketing", "by_class", "digit_stream", "digits",
-    "from_scratch", "heart", "joint", "mnist_mnistm", "mnist_usps", "named", "office_caltech", "permuted_mnist",
-    "picture", "rotated_mnist", "slant", "source_only", "split_digits", "split_mnist", "spoken_digits", "usps_mnist",
+    "from_scratch", "heart", "joint", "mnist_mnistm", "mnist_usps", "named", "office_caltech", "office_images",
+    "permuted_mnist", "picture", "rotated_mnist", "slant", "source_only", "split_cifar10", "split_digits",
+    "split_mnist", "spoken_digits", "usps_mnist",
 ]  # fmt: skip

@@ -40,7 +40,7 @@ def mnist_mnistm() -> Scenario:
     return Scenario(
         name="mnist-mnistm", about="digits, then digits on photographs without labels", method=DANN,
         stream=adaptation(source, target), ceiling=[source, (source, target)],
-        network=partial(cnn, 3, 28, classes=10), inputs=RGB, steps=1000,
+        network=partial(cnn, 3, 28, 16, classes=10), inputs=RGB, steps=500,
     )  # fmt: skip
 
 
@@ -51,8 +51,8 @@ def digit_stream() -> Scenario:
     return Scenario(
         name="digit-stream", about="digits, digits on photographs, digits of letters: the source gone after its stage",
         stream=[first, *(domain.unlabelled() for domain in others)], ceiling=stages,
-        method=lambda: DANN() + Replay(500), network=partial(cnn, 3, 28, classes=10),
-        inputs=RGB, steps=1000,
+        method=lambda: DANN() + Replay(500), network=partial(cnn, 3, 28, 16, classes=10),
+        inputs=RGB, steps=500,
     )  # fmt: skip
 
 
@@ -151,8 +151,13 @@ def _pair(name: str, source: Domain, target: Domain) -> Scenario:
 def _sequence(name: str, about: str, stream: list[Domain], increment: str, method: Any = None) -> Scenario:
     return Scenario(
         name=name, about=about, stream=stream, method=method or partial(Replay, 1000), increment=increment,
-        epochs=1, batch_size=128, network=partial(mlp, 784, classes=10), inputs=GREY,
+        epochs=1, batch_size=128, schedule=constant, network=partial(mlp, 784, classes=10), inputs=GREY,
     )  # fmt: skip
+
+
+def constant(progress: float) -> float:
+    """The factor of a learning rate that never changes, as in the published protocol of these streams."""
+    return 1.0
 
 
 def _changed(domain: Domain, name: str, change: Any) -> Domain:

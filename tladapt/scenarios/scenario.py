@@ -13,7 +13,7 @@ from tladapt.scenarios.baselines import BASELINES
 from tladapt.seeding import generator, seeded
 from tladapt.streams import Stream, domains_of
 from tladapt.task import Task
-from tladapt.training import fit
+from tladapt.training import cosine, fit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,7 @@ class Scenario:
     batch_size: int = 64
     lr: float = 1e-3
     optimizer: Callable[..., Optimizer] = Adam
+    schedule: Callable[[float], float] = cosine
     increment: str = "domain"
     task: Task | None = None
 
@@ -79,8 +80,8 @@ class Scenario:
         return fit(
             self.model(seed) if model is None else model, stream, self.method() if method is None else method,
             epochs=self.epochs, steps=self.steps, batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer,
-            increment=self.increment, task=self.task, evaluate=domains_of(self.stream), seed=seed,
-            scenario=self.name if baseline is None else f"{self.name} ({baseline})", progress=progress,
+            schedule=self.schedule, increment=self.increment, task=self.task, evaluate=domains_of(self.stream),
+            seed=seed, scenario=self.name if baseline is None else f"{self.name} ({baseline})", progress=progress,
         )  # fmt: skip
 
     def baseline(self, name: str) -> Stream:

@@ -1,0 +1,92 @@
+"""Photographs of objects: CIFAR-10 in stages of two classes, and Office-Caltech from one camera to another."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.datasets import CIFAR10
+
+from tladapt.backbones import cnn
+from tladapt.domains import Domain
+from tladapt.methods import MMD, Replay
+from tladapt.readers.folders import Images
+from tladapt.scenarios.features import CAMERAS
+from tladapt.scenarios.files import data_folder, find, torchvision_images
+from tladapt.scenarios.scenario import Scenario
+from tladapt.scenarios.splits import by_class
+from tladapt.streams import adaptation
+
+CIFAR, SUBSET = CIFAR10.base_folder, "cifar10_subset"
+THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+OFFICE = (
+    "backpack", "bike", "calculator", "headphones", "keyboard", "laptop", "monitor", "mouse", "mug", "projector",
+)  # fmt: skip
+SIDE = 64  # of the photographs of Office-Caltech, in pixels
+
+
+class Cropped(Images):
+    """Images whose shorter side is resized and whose longer one is cropped around the middle: nothing is distorted."""
+
+    def _small(self, file: Path) -> Image.Image:
+        with Image.open(file) as image:
+            return ImageOps.fit(image.convert("RGB"), (self.size, self.size), Image.Resampling.BILINEAR)
+
+
+def split_cifar10(increment: str = "class") -> Scenario:
+    """Five stages of two classes of CIFAR-10 each; task- or class-incremental."""
+    whole = (data_folder() / CIFAR).is_dir() or not (data_folder() / SUBSET).is_dir()
+    train, test = (_cifar10(part) if whole else _classes(data_folder() / SUBSET / part, THINGS, Images())
+                   for part in ("train", "test"))  # fmt: skip
+    about = f"{'CIFAR-10' if whole else f'the {len(train[0])} + {len(test[0])} images of {SUBSET}'}, two new classes"
+    return Scenario(
+        name="split-cifar10", about=f"{about} in each of five stages", method=partial(Replay, 500),
+        stream=by_class(Domain("cifar10", train, test, classes=THINGS), 5), increment=increment,
+        network=partial(cnn, 3, 32, classes=THINGS), inputs=Images().spec(), steps=100,
+    )  # fmt: skip
+
+
+def office_images(source: str = "amazon", target: str = "webcam") -> Scenario:
+    """Photographs of objects from one camera, then another without labels: amazon, caltech10, dslr, webcam."""
+    for name in (source, target):
+        if name not in CAMERAS:
+            raise ValueError(f"office-images: {name!r} is none of {', '.join(CAMERAS)}")
+    first, second = (_photographs(name) for name in (source, target))
+    return Scenario(
+        name="office-images", about=f"photographs from {source}, then from {target} without labels", method=MMD,
+        stream=adaptation(first, second), ceiling=[first, (first, second)],
+        network=partial(cnn, 3, SIDE, 16, classes=OFFICE), steps=100,
+    )  # fmt: skip
+
+
+def _cifar10(part: str) -> tuple[Tensor, Tensor]:
+    """Images as bytes (n, 3, 32, 32) and labels, from torchvision's files."""
+    try:
+        x, y = torchvision_images(cast(Any, CIFAR10), part == "train")
+    except ValueError as error:
+        raise ValueError(f"{error}: {CIFAR}, or {SUBSET} with a folder per class in train and in test") from error
+    return x[:, 0].permute(0, 3, 1, 2).contiguous(), y  # it adds the channel that grey images lack: these have theirs
+
+
+def _photographs(name: str) -> Domain:
+    folder = find(f"office_caltech10/images/{name}", "the photographs of Office-Caltech10, a folder per class,")
+    return Domain(name, _classes(folder, OFFICE, Cropped(SIDE)), 0.3, classes=OFFICE)
+
+
+def _classes(folder: Path, classes: Sequence[str], reader: Images) -> tuple[Tensor, Tensor]:
+    """Images as bytes and labels, from a folder per class.
+
+    Raises
+    ------
+    ValueError
+        If it has other folders than those of the classes, or one of them lacks images.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is missing: expected a folder of images for each of {', '.join(classes)}")
+    x, names, _ = reader.read(folder)
+    if set(names or ()) != set(classes):
+        raise ValueError(f"{folder}: expected a folder of images for each of {', '.join(classes)}, and no other")
+    return x, torch.tensor([classes.index(name) for name in names or ()])
