@@ -1,13 +1,16 @@
 """The model: any network taken apart into encoder and head, one kind of output."""
 
 import copy
+from functools import partial
 
 import pytest
+import timm
 import torch
 from torch import nn
+from torchvision import models
 from torchvision.models import resnet18
 
-from tladapt import Model, Output
+from tladapt import CORAL, EWC, Domain, Model, Output, adaptation, fit
 from tladapt.backbones import build, cnn, mlp
 from tladapt.layers.jitter import Jitter
 
@@ -32,6 +35,58 @@ def test_a_resnet_is_cut_before_its_last_linear_layer():
     assert model.width == 512
     same = Model.of(net).eval()(x)
     assert torch.equal(same.logits, net(x))
+
+
+def assert_cut_right(net: nn.Module, x: torch.Tensor) -> None:
+    """Without a new head, the logits are those of the network; with one, it can be trained."""
+    torch.nn.init.normal_([part for part in net.modules() if isinstance(part, nn.Linear)][-1].weight)
+    expected = net.eval()(x)
+    assert expected.std() > 0
+    assert torch.equal(Model.of(net).eval()(x).logits, expected)
+    model = Model.of(net, classes=3).train()
+    output = model(x)
+    assert (output.features.shape, output.logits.shape) == ((len(x), model.width), (len(x), 3))
+    output.logits.sum().backward()
+    assert sum(parameter.grad is not None for parameter in model.parameters()) > 10
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        partial(models.vgg11, init_weights=False), models.mobilenet_v3_small, models.convnext_tiny,
+        partial(models.VisionTransformer, 32, 16, 2, 2, 64, 64, num_classes=7),
+        partial(models.googlenet, init_weights=False, aux_logits=False),
+    ],
+    ids=["vgg", "mobilenet", "convnext", "vit", "googlenet"],
+)  # fmt: skip
+def test_networks_of_torchvision_are_cut_before_their_head(build):
+    assert_cut_right(build(), torch.rand(2, 3, 32, 32))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "mobilenetv3_small_100", "efficientnet_b0"])
+def test_networks_of_timm_are_cut_before_their_head(name):
+    assert_cut_right(timm.create_model(name, pretrained=False), torch.rand(2, 3, 32, 32))
+
+
+def test_a_transformer_of_timm_is_cut_before_its_head():
+    assert_cut_right(timm.create_model("vit_tiny_patch16_224", pretrained=False, img_size=32), torch.rand(2, 3, 32, 32))
+
+
+def test_a_body_of_timm_and_a_head_make_a_model():
+    body = timm.create_model("resnet18", pretrained=False, num_classes=0)
+    with pytest.raises(ValueError, match=r"no nn.Linear in it; build Model\(encoder, head\)"):
+        Model.of(body)
+    output = Model(body, nn.Linear(512, 3))(torch.rand(2, 3, 32, 32))
+    assert (output.features.shape, output.logits.shape) == ((2, 512), (2, 3))
+
+
+def test_auxiliary_logits_in_training_are_left_out():
+    net, x = models.googlenet(init_weights=False), torch.rand(2, 3, 64, 64)
+    assert net.train()(x).aux_logits1.shape == (2, 1000)
+    assert_cut_right(net, x)
+    stream = adaptation(Domain("a", (x, [0, 1]), None), Domain("b", x, None))
+    report = fit(Model.of(net, classes=2), stream, EWC() + CORAL(), steps=1)
+    assert report.stages == ["a", "a + b"]
 
 
 def test_a_single_linear_layer_is_all_head():

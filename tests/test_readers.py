@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,6 +129,23 @@ def test_a_number_that_only_the_target_misses_is_the_mean(tmp_path):
     rows(csv(tmp_path / "s.csv", "a\n1\n3\n"), table)
     assert rows(csv(tmp_path / "t.csv", "a\n\n5\n"), table) == [[3]]  # a blank line is no row
     assert rows(csv(tmp_path / "u.csv", "a,b\n,1\n5,1\n"), table) == [[0], [3]]
+
+
+@pytest.mark.parametrize("missing", ["?", "NA", "N/A", "NULL", "None", "null"])
+def test_a_number_can_be_missing_in_words(tmp_path, missing):
+    tables = Table(), Table()
+    expected = rows(csv(tmp_path / "plain.csv", "a,b,c\n1,5,red\n,6,blue\n3,7,\n"), tables[0])
+    written = csv(tmp_path / "s.csv", f"a,b,c\n1,5,red\n{missing},6,blue\n3,7,\n")
+    assert rows(written, tables[1]) == expected
+    assert tables[0] == tables[1]
+    target = csv(tmp_path / "t.csv", f"a,b,c\n1,{missing},{missing}\n")
+    assert rows(target, tables[1]) == [[-1, 0, 0, 0, 0]]  # b is its mean, and the word is none that the first table had
+
+
+def test_a_word_that_could_mean_missing_is_a_word_among_words(tmp_path):
+    table = Table()
+    assert rows(csv(tmp_path / "s.csv", 'country\nNA\nDE\n""\n'), table) == [[0, 1], [1, 0], [0, 0]]
+    assert rows(csv(tmp_path / "t.csv", "country,x\nNA,1\n"), table) == [[0, 1]]
 
 
 def test_words_become_a_column_each_and_unknown_ones_none(tmp_path):
@@ -268,6 +286,53 @@ def test_data_frames_become_domains(tmp_path):
     assert two.labels is None
     assert reader.spec()["label"] == "kind"
     assert [domain.name for domain in read_domains(frames, names=["x", "y"], label="kind")[0]] == ["x", "y"]
+
+
+def test_data_frames_with_other_words_and_columns_become_rows_of_one_shape():
+    pandas = pytest.importorskip("pandas")
+    old = pandas.DataFrame({"a": range(10), "c": ["p", "q"] * 5, "label": ["x", "y"] * 5})
+    new = pandas.DataFrame({"more": [1, 2], "c": ["q", "r"], "a": [None, 3]})
+    (one, two), reader = read_domains([old, new])
+    assert one.train.shape == two.train.shape == (3,)
+    assert two.train.x[:, 1:].tolist() == [[0, 1], [0, 0]]
+    assert two.train.x[0, 0] == 0
+    assert torch.equal(reader.read(new)[0], two.train.x)
+
+
+def test_grey_and_coloured_folders_become_rows_of_one_shape(tmp_path):
+    for i, kind in enumerate("ab"):
+        for number in range(3):
+            save(tmp_path / "colour" / kind / f"{number}.png", noise(8, 8, 3))
+        save(tmp_path / "grey" / kind / "1.png", np.full((8, 8), 9 + i, dtype=np.uint8))
+    (one, two), _ = read_domains([tmp_path / "colour", tmp_path / "grey"], size=8)
+    assert one.train.shape == two.train.shape == (3, 8, 8)
+    assert two.train.x[:, :, 0, 0].tolist() == [[9] * 3, [10] * 3]
+
+
+def test_classes_are_those_of_the_first_folder(tmp_path):
+    for kind in ("a/cup", "a/pen", "less/pen", "other/pen", "other/tea"):
+        save(tmp_path / kind / "1.png", noise(8, 8))
+    (one, two), _ = read_domains([tmp_path / "a", tmp_path / "less"])
+    assert one.classes == two.classes == ("cup", "pen")
+    assert two.train.y.tolist() == [1]
+    with pytest.raises(ValueError, match="other: the label 'tea' is none of the classes of a: cup, pen"):
+        read_domains([tmp_path / "a", tmp_path / "other"])
+
+
+def test_sources_are_a_list(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    path = csv(tmp_path / "t.csv", "a,label\n1,x\n2,y\n")
+    wrongs: list[Any] = [path, str(path), pandas.read_csv(path), []]
+    for wrong in wrongs:
+        with pytest.raises(TypeError, match="sources: give a list of folders, CSV files or data frames"):
+            read_domains(wrong)
+
+
+def test_a_first_table_without_labels_shows_its_columns(tmp_path):
+    with pytest.raises(ValueError, match=r"t: the first.*label= \(now 'label'; there are a, Label\)"):
+        read_domains([csv(tmp_path / "t.csv", "a,Label\n1,x\n2,y\n")])
+    with pytest.raises(ValueError, match=r"\(now 'label'; there are a;label\)"):
+        read_domains([csv(tmp_path / "t.csv", "a;label\n1;x\n2;y\n")])
 
 
 def test_numbered_classes_come_in_the_order_of_numbers(tmp_path):

@@ -90,7 +90,8 @@ def with_policy(module: nn.Module, policy: str) -> nn.Module:
     if policy != "per-domain":
         return module
     if isinstance(module, _BatchNorm):
-        return DomainNorm(module)
+        after = list(module.children())  # timm's BatchNormAct2d has its activation inside
+        return nn.Sequential(DomainNorm(module), *after) if after else DomainNorm(module)
     for name, child in module.named_children():
         setattr(module, name, with_policy(child, policy))
     return module

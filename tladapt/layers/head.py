@@ -16,7 +16,8 @@ class UpToHead(nn.Module):
 
     def forward(self, x: Tensors) -> Tensor:
         """The input of the head."""
-        features = self.module(x)
+        output = self.module(x)
+        features = getattr(output, "logits", output)  # of Inception, which has auxiliary ones beside them in training
         if features is not self.tap.seen:
             raise ValueError(
                 f"Model.of({type(self.module).__name__}): something follows its last linear layer {self.head!r} (a "

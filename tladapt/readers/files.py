@@ -42,10 +42,12 @@ def read_domains(
 
     Raises
     ------
-    ValueError
-        If a source cannot be read or is of another kind than the first, the first has no labels, or another has a
-        class that the first has not.
+    ValueError, TypeError
+        If `sources` is no list of them, a source cannot be read or is of another kind than the first, the first has no
+        labels, or another has a class that the first has not.
     """
+    if isinstance(sources, str | Path) or hasattr(sources, "columns") or not len(sources):
+        raise TypeError("sources: give a list of folders, CSV files or data frames, such as ['old.csv', 'new.csv']")
     names = list(names) if names is not None else _names(sources)
     if len(names) != len(sources):
         raise ValueError(f"names: {len(names)} of them for {len(sources)} sources")
@@ -106,8 +108,10 @@ def reader_from(spec: dict[str, Any]) -> Reader:
 
 
 def _hint(reader: Reader) -> str:
-    folder = "give one folder of images per class"
-    return folder if isinstance(reader, Images) else f"name the column that holds it with label= (now {reader.label!r})"
+    if isinstance(reader, Images):
+        return "give one folder of images per class"
+    columns = ", ".join([*reader.numbers, *reader.words][:10])
+    return f"name the column that holds it with label= (now {reader.label!r}; there are {columns})"
 
 
 def _names(sources: Sequence[Any]) -> list[str]:

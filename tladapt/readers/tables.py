@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 LEVELS = 50  # words of a column that are told apart; the rest count as unknown
+MISSING = {"", "?", "NA", "N/A", "NULL", "None", "null"}  # what stands in a column of numbers for a number not known
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -21,8 +22,9 @@ class Table:
     """Rows as numbers (n, d), by the first table that was read: its columns, means, spreads and words.
 
     A column of numbers is centred and divided by its standard deviation; a missing number becomes 0, the mean, and
-    where the first table had missing ones, a further column says so. A column of words becomes one column per word; a
-    word that the first table did not have, or a missing one, is 0 in all.
+    where the first table had missing ones, a further column says so. (Missing is an empty cell, or one of `MISSING`.)
+    A column of words becomes one column per word; a word that the first table did not have, or an empty cell, is 0 in
+    all.
     """
 
     label: str = "label"
@@ -57,11 +59,12 @@ class Table:
 
     def _fit(self, columns: dict[str, list[str]], name: str, rows: Sequence[int]) -> None:
         for column, cells in columns.items():
+            there = [row for row in rows if cells[row] not in MISSING]
             known = [cells[row] for row in rows if cells[row]]
-            if known and all(_is_number(cell) for cell in cells if cell):
-                values = [_number(cells[row], row, column, name) for row in rows if cells[row]]
+            if there and all(_is_number(cell) for cell in cells if cell not in MISSING):
+                values = [_number(cells[row], row, column, name) for row in there]
                 spread = float(np.std(values)) or 1.0
-                self.numbers[column] = [float(np.mean(values)), spread, float(len(known) < len(rows))]
+                self.numbers[column] = [float(np.mean(values)), spread, float(len(there) < len(rows))]
             elif known:
                 self.words[column] = sorted(word for word, _ in Counter(known).most_common(LEVELS))
         if not self.numbers and not self.words:
@@ -69,7 +72,7 @@ class Table:
 
     def _numbers(self, cells: list[str], column: str, name: str) -> Tensor:
         mean, spread, some_missing = self.numbers[column]
-        values = [_number(cell, row, column, name) if cell else math.nan for row, cell in enumerate(cells)]
+        values = [math.nan if cell in MISSING else _number(cell, row, column, name) for row, cell in enumerate(cells)]
         scaled = (torch.tensor(values, dtype=torch.float64) - mean) / spread
         found = [scaled.nan_to_num(0.0), scaled.isnan().double()][: 2 if some_missing else 1]
         return torch.stack(found, 1).float()
