@@ -18,6 +18,8 @@ from tladapt.scenarios import Scenario
 
 ROOT = Path(__file__).parents[1]
 METHODS = [name for name in tladapt.methods.__all__ if name != "Method"]
+PAGES = [*(name.lower() for name in METHODS), "together"]
+RESULTS = ROOT / "benchmarks" / "results"
 GUIDES = sorted((ROOT / "docs" / "guide").glob("*.rst"))
 FIGURE = r"\d+\.\d ± \d+\.\d"
 MARGIN = 0.01  # of accuracy, in the mean over seeds; the smallest gain measured was 0.027
@@ -71,17 +73,26 @@ def test_the_default_weight_beats_fine_tuning_on_the_page(name: str) -> None:
     assert np.mean(with_it) > np.mean(without) + MARGIN, (with_it, without)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_the_figures_on_a_page_are_those_of_the_benchmark(name: str) -> None:
-    rows = (ROOT / "benchmarks" / "results" / "digits.md").read_text().splitlines()
+def test_methods_of_different_families_act_together_on_their_page(capsys: pytest.CaptureFixture[str]) -> None:
+    run.cache_clear()
+    left = run("together")
+    printed = capsys.readouterr().out
+    assert "method: no stage of the stream serves MMD(" in printed
+    assert printed.endswith("\nTrue\n")
+    assert final(left["report"]) > final(left["finetuned"]) + MARGIN
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_figures_on_a_page_are_those_of_the_benchmarks(name: str) -> None:
+    rows = [row for file in RESULTS.glob("*.md") for row in file.read_text().splitlines()]
     for line in page(name).read_text().splitlines():
         words = [*re.findall(FIGURE, line), *re.findall(r"``(.+?)``", line)]
         if re.search(FIGURE, line):
             assert any(all(word in row for word in words) for row in rows), f"no such row: {line}"
 
 
-def test_there_is_a_page_for_every_method_and_no_other() -> None:
-    assert {path.stem for path in (ROOT / "methods").glob("*.py")} == {name.lower() for name in METHODS}
+def test_there_is_a_page_for_every_method_and_one_for_their_sum() -> None:
+    assert {path.stem for path in (ROOT / "methods").glob("*.py")} == set(PAGES)
 
 
 def test_every_key_that_is_cited_is_in_the_references_and_the_other_way_round() -> None:

@@ -14,11 +14,15 @@ from tladapt.task import Task
 
 
 class Part(NamedTuple):
-    """`size` rows of a batch that lie together: fresh ones of a stage, or those that `owner` added."""
+    """`size` rows of a batch that lie together: fresh ones of a stage, or those that `owner` added.
+
+    In the loss of the task each counts `weight` times.
+    """
 
     size: int
     labelled: bool
     owner: Any = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,14 @@ class Batch:
         """The unlabelled rows."""
         return slice(len(self.y), len(self))
 
+    @property
+    def weights(self) -> Tensor | None:
+        """How much each labelled row counts in the loss of the task; None where all count alike."""
+        parts = [part for part in self.parts if part.labelled]
+        if len({part.weight for part in parts}) < 2:
+            return None
+        return torch.cat([torch.full((part.size,), part.weight) for part in parts]).to(self.domain.device)
+
     def added(self, owner: object) -> Tensor:
         """The positions of the rows that the method `owner` added; of the stage's own for None."""
         starts = [sum(part.size for part in self.parts[:i]) for i in range(len(self.parts))]
@@ -85,10 +97,10 @@ class Batch:
             index=together(a.index, b.index), parts=tuple(parts),
         )  # fmt: skip
 
-    def remembered(self, x: Tensors, y: Tensor, domain: Tensor, owner: object) -> "Batch":
+    def remembered(self, x: Tensors, y: Tensor, domain: Tensor, owner: object, weight: float = 1.0) -> "Batch":
         """Samples from the memory of `owner`, labelled ones first, to join to this batch."""
         m, n = len(y), length(x)
-        parts = tuple(Part(size, first, owner) for size, first in ((m, True), (n - m, False)) if size)
+        parts = tuple(Part(size, first, owner, weight) for size, first in ((m, True), (n - m, False)) if size)
         return replace(self, x=x, y=y, domain=domain, index=torch.full_like(domain, -1), parts=parts)
 
 
@@ -123,11 +135,10 @@ class Stage:
     ) -> None:  # fmt: skip
         self.domains, self.ids = tuple(domain.for_training(torch.device(device)) for domain in domains), tuple(ids)
         self.index, self.live, self.task, self.seed, self.batch_size = index, live, task, seed, batch_size
-        pools = []
-        for number, data in zip(self.ids, [domain.train for domain in self.domains], strict=True):
-            m, n = len(data.y), len(data)
-            pools += [Pool(number, data, 0, m, True), Pool(number, data, m, n - m, False)]
-        self.pools = sorted((pool for pool in pools if pool.size), key=lambda pool: not pool.labelled)
+        data = [(number, domain.train) for number, domain in zip(self.ids, self.domains, strict=True)]
+        labelled = [Pool(number, d, 0, len(d.y), True) for number, d in data]
+        unlabelled = [Pool(number, d, len(d.y), len(d) - len(d.y), False) for number, d in data]
+        self.pools = [pool for pool in labelled + unlabelled if pool.size]
         self._orders: dict[tuple[str, bool], tuple[int, Tensor]] = {}
         self._layouts: dict[tuple[tuple[int, bool, int], ...], tuple[Tensor, tuple[Part, ...]]] = {}
 

@@ -26,7 +26,7 @@ class DANN(Alignment):
     ----------
     weight : float, default 0.1
         The factor w of the reversed gradient (:math:`\lambda` in the paper), > 0; the critic learns at full rate.
-    hidden : int, default 64
+    hidden : int, default 256
         The width of the critic's hidden layer.
 
     Notes
@@ -39,7 +39,7 @@ class DANN(Alignment):
     :cite:`Ganin2016`
     """
 
-    def __init__(self, weight: float = 0.1, hidden: int = 64) -> None:
+    def __init__(self, weight: float = 0.1, hidden: int = 256) -> None:
         super().__init__()
         positive("DANN", weight=weight)
         whole("DANN", hidden=hidden)

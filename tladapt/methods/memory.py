@@ -34,6 +34,7 @@ class Memory(nn.Module):
         self.register_buffer("seen", torch.zeros(0, dtype=torch.long))  # the pools that had their turn
         self.register_buffer("count", torch.zeros(2, dtype=torch.long))  # labelled, unlabelled
         self._present: list[int] = []  # the pools of the stage
+        self._past = 0  # how many labelled domains the rehearsed rows stand for
         self._choices: tuple[Tensor, Tensor] | None = None
         self.register_load_state_dict_pre_hook(make_room)
         self.register_load_state_dict_post_hook(lambda *_: setattr(self, "_choices", None))
@@ -57,7 +58,13 @@ class Memory(nn.Module):
         index = torch.cat([labelled, unlabelled]).to(self.key.device)
         if not len(index):
             return None
-        return batch.remembered(self.rows(index), self.y[index[: len(labelled)]], self.domain[index], owner)
+        rows, y = self.rows(index), self.y[index[: len(labelled)]]
+        return batch.remembered(rows, y, self.domain[index], owner, self._weight(batch, len(y)))
+
+    def _weight(self, batch: Batch, rehearsed: int) -> float:
+        """What a rehearsed row counts beside a fresh one, so that every labelled domain counts alike."""
+        fresh = sum(code % 2 for code in self._present)
+        return self._past * len(batch.y) / (fresh * rehearsed) if fresh and rehearsed else 1.0
 
     @property
     def held(self) -> tuple[int, int]:
@@ -73,6 +80,7 @@ class Memory(nn.Module):
             place, domain = torch.arange(labelled + unlabelled), self.domain[: labelled + unlabelled].cpu()
             first = place < labelled
             gone = ~torch.isin(2 * domain + first, torch.tensor(self._present))
+            self._past = sum(code % 2 for code in self.seen.tolist() if code not in self._present)
             self._choices = place[gone & first], place[gone & ~first]
         return self._choices
 

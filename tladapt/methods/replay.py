@@ -10,10 +10,11 @@ from tladapt.stage import Batch, Stage
 class Replay(Method):
     r"""Rehearse a uniform sample of all that was seen.
 
-    .. math:: \mathcal{L} = \frac{1}{|B| + |R|} \sum_{(x, y) \in B \cup R} \ell(x, y), \qquad
+    .. math:: \mathcal{L} = \frac{b}{b + r}\,\mathbb{E}_B\,\ell + \frac{r}{b + r}\,\mathbb{E}_R\,\ell, \qquad
        P(x \in M) = \min(1, \text{capacity} / n)
 
-    for the batch B, the rehearsed samples R drawn from the memory M, and the n rows seen before.
+    for the batch B of b labelled domains, the rehearsed samples R of r earlier ones, drawn from the memory M, and the n
+    rows seen before: every domain counts alike, however many there were.
 
     Parameters
     ----------
@@ -27,8 +28,8 @@ class Replay(Method):
     Notes
     -----
     Differences from the paper: the memory changes at the end of a stage, not at every step; a domain that the stage
-    itself holds is not rehearsed on top; unlabelled domains are remembered
-    too, for an alignment to go on with. Page: methods/replay.py.
+    itself holds is not rehearsed on top; unlabelled domains are remembered too, for an alignment to go on with; domains
+    count alike, as in :cite:`vandeVen2022`. Page: methods/replay.py.
 
     References
     ----------

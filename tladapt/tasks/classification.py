@@ -16,7 +16,8 @@ class Classification:
     Parameters
     ----------
     balanced : bool, default False
-        Whether the score is the mean over classes of each class's share of right answers, for uneven classes.
+        For uneven classes: whether all count alike, in the score (the mean over classes of each one's share of right
+        answers) and in the loss (the mean over the classes of a batch).
     """
 
     higher_is_better = True
@@ -36,12 +37,23 @@ class Classification:
             )
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
-        """The cross-entropy in nats, the mean over labelled rows."""
+        """The cross-entropy in nats, the mean over labelled rows, or over their classes if `balanced`.
+
+        Rows that a method added may weigh more or less than fresh ones (see `Batch.weights`).
+        """
         if not len(batch.y):
             return output.logits.new_zeros(())
         live = None if batch.live is None else batch.live[batch.domain[batch.source]]
-        logits = masked(output.logits[batch.source], live)
-        return F.cross_entropy(logits.flatten(0, -2), batch.y.flatten())
+        logits = masked(output.logits[batch.source], live).flatten(0, -2)
+        y, weights = batch.y.flatten(), batch.weights
+        if weights is None and not self.balanced:
+            return F.cross_entropy(logits, y)
+        weights = (
+            torch.ones_like(logits[:, 0]) if weights is None else weights.repeat_interleave(len(y) // len(weights))
+        )
+        if self.balanced:
+            weights = weights / logits.new_zeros(logits.shape[1]).index_add(0, y, weights)[y]
+        return torch.dot(weights, F.cross_entropy(logits, y, reduction="none")) / weights.sum()
 
     def predict(self, logits: Tensor, live: Tensor | None) -> Tensor:
         """The most likely class."""

@@ -1,0 +1,106 @@
+"""The methods on the field's data, old and new domain, and where they hurt: the tables of the README and the pages.
+
+    TLADAPT_DATA=DIR python benchmarks/field.py [TABLE ...] [--seeds 3] [--jobs N] [--out benchmarks/results]
+
+Writes one `TABLE.md` each. Every finished run is kept in `runs/`, so that the same command goes on where it was.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import permutations
+from pathlib import Path
+from statistics import mean
+
+from tladapt import CORAL, DANN, EWC, MMD, LwF, Method, Replay
+from tladapt.comparison import Comparison, compare
+from tladapt.display.table import percent
+from tladapt.scenarios import Scenario, named
+from tladapt.scenarios.features import CAMERAS, PRODUCTS
+from tladapt.scenarios.records import HOSPITALS
+
+SIX = [DANN(), CORAL(), MMD(), EWC(), LwF(), Replay()]
+SPEAKERS = ["jackson-theo", "theo-jackson", "george-lucas", "lucas-george", "nicolas-yweweler", "yweweler-nicolas"]
+
+
+def of_pairs(scenario: str, names: Sequence[str]) -> list[str]:
+    """A scenario for every ordered pair."""
+    return [f"{scenario}:{a}-{b}" for a, b in permutations(names, 2)]
+
+
+PAIRS = {
+    "amazon-reviews": of_pairs("amazon-reviews", PRODUCTS),
+    "office-caltech": of_pairs("office-caltech", CAMERAS),
+    "spoken-digits": [f"spoken-digits:{pair}" for pair in SPEAKERS],
+    "tables": [*of_pairs("heart", HOSPITALS), "bank-marketing", "adult"],
+}
+SINGLE: dict[str, list[tuple[str, list[Method], list[str]]]] = {
+    "digit-pairs": [
+        (name, [DANN(), CORAL(), CORAL(30), MMD()], ["ceiling"]) for name in ("mnist-usps", "usps-mnist")
+    ],
+    "digit-sequences": [
+        ("split-mnist:task", [EWC(), LwF(), Replay(1000)], ["joint"]),
+        ("split-mnist:class", [EWC(), LwF(), Replay(1000)], ["joint"]),
+        ("permuted-mnist", [EWC(), LwF(), Replay(1000)], ["joint"]),
+        ("rotated-mnist", [EWC(), LwF(), Replay(1000)], ["joint"]),
+    ],
+    "digit-stream": [
+        ("digit-stream", [DANN(), Replay(500), DANN() + Replay(500), CORAL() + Replay(500)], ["ceiling"]),
+    ],
+    "photographs": [
+        ("mnist-mnistm", [DANN(), CORAL(), MMD()], ["ceiling"]),
+        ("office-images:dslr-webcam", [DANN(), CORAL(), MMD()], ["ceiling"]),
+        ("split-cifar10", [EWC(), LwF(), Replay(500)], ["joint"]),
+    ],
+}  # fmt: skip
+
+
+def main() -> None:
+    """Run what is missing and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"by default all: {', '.join([*PAIRS, *SINGLE])}")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    options = parser.parse_args()
+    if unknown := set(options.tables) - PAIRS.keys() - SINGLE.keys():
+        parser.error(f"no table {min(unknown)!r}; there are {', '.join([*PAIRS, *SINGLE])}")
+    for table in options.tables or [*PAIRS, *SINGLE]:
+        rows = SINGLE.get(table) or [(name, SIX, []) for name in PAIRS[table]]
+        found = list[Comparison]()
+        for name, methods, baselines in rows:
+            make: Callable[[], Scenario] = partial(named, name)
+            one = compare(
+                make, methods, seeds=options.seeds, baselines=baselines, jobs=options.jobs, out=Path("runs") / name
+            )
+            one.scenario = name
+            found.append(one)
+            print(one.markdown(), flush=True)
+        body = "\n".join(one.markdown() for one in found) if table in SINGLE else by_pair(found)
+        command = f"`python benchmarks/field.py {table} --seeds {options.seeds}`"
+        (options.out / f"{table}.md").write_text(f"{command}\n\n{body}")
+
+
+def by_pair(found: list[Comparison]) -> str:
+    """Two tables, the new domain and the old: a line per pair, a column per method."""
+    text = list[str]()
+    for what in ("new", "old"):
+        names = list(found[0].scores)
+        lines = [["", *(f"`{name}`" for name in names)], ["---"] * (len(names) + 1)]
+        lines += [[one.scenario.partition(":")[2] or one.scenario, *(cell(one, name, what) for name in names)]
+                  for one in found]  # fmt: skip
+        means = [mean([one.figure(name, what)[0] or 0.0 for one in found]) for name in names]
+        lines.append(["**mean**", *(f"**{percent(value)}**" for value in means)])
+        hurts = [sum(one.hurts(name, what) for one in found) for name in names]
+        lines.append([f"worse than source-only in, of {len(found)}", "", *map(str, hurts[1:])])
+        text += [f"**the {what} domain**", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+    return "\n\n".join([*text, *found[0].notes, *(note for one in found[1:] for note in one.notes[1:])]) + "\n"
+
+
+def cell(one: Comparison, name: str, what: str) -> str:
+    """Mean and spread, marked where worse than the reference."""
+    return percent(*one.figure(name, what)) + (" ▼" if one.hurts(name, what) else "")
+
+
+if __name__ == "__main__":
+    main()
