@@ -131,9 +131,7 @@ def _how(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     """What all runs share."""
     how = parser.add_argument_group("how it is learned (by default as the scenario says)")
     how.add_argument("--increment", choices=INCREMENTS, help="which classes may be predicted")
-    how.add_argument(
-        "--batchnorm", choices=BATCHNORM, default="joint", help="whose statistics normalise (default: joint)"
-    )
+    how.add_argument("--batchnorm", choices=BATCHNORM, help="whose statistics normalise")
     how.add_argument("--model", choices=("cnn", "mlp"), help="the network")
     length = how.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=count, metavar="N", help="passes per stage")

@@ -15,7 +15,7 @@ SOURCE_ONLY = "source-only"
 
 def compare(
     scenario: Scenario | Callable[[], Scenario], methods: Sequence[Method], *, seeds: int = 5,
-    baselines: Sequence[str] = (), batchnorm: str = "joint", jobs: int | None = None, out: str | Path | None = None,
+    baselines: Sequence[str] = (), batchnorm: str | None = None, jobs: int | None = None, out: str | Path | None = None,
     progress: bool | None = None,
 ) -> Comparison:  # fmt: skip
     """Run every method on every seed; the differences are to the model that was never adapted.
@@ -47,8 +47,9 @@ def compare(
     """
     make = scenario if not isinstance(scenario, Scenario) else lambda: scenario
     here = make()
+    policy = batchnorm or here.batchnorm
     rows = _rows(here, methods, baselines)
-    cells = [Cell(*row, seed, batchnorm) for seed in range(seeds) for row in rows]
+    cells = [Cell(*row, seed, policy) for seed in range(seeds) for row in rows]
     known = {} if out is None else fingerprint(here)
     scores = {name: list[list[float | None] | None]([None] * seeds) for name, *_ in rows}
     failed = dict[str, str]()
@@ -62,7 +63,7 @@ def compare(
     before = {domain.name for stage in here.stream[:-1] for domain in members(stage)}
     comparison = Comparison(
         scenario=here.name, metric=here.task.metric if here.task else "accuracy", increment=here.increment,
-        batchnorm=batchnorm, reference=rows[0][0], domains=[domain.name for domain in domains_of(here.stream)],
+        batchnorm=policy, reference=rows[0][0], domains=[domain.name for domain in domains_of(here.stream)],
         new=[domain.name for domain in members(here.stream[-1]) if domain.name not in before],
         seeds=seeds, scores=scores, failed=failed,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.datasets import MNIST, USPS
 
-from tladapt.backbones import cnn, lenet, mlp
+from tladapt.backbones import lenet, mlp
 from tladapt.domains import Domain
 from tladapt.methods import DANN, EWC, MMD, Replay
 from tladapt.scenarios.files import data_folder, torchvision_images
@@ -40,7 +40,8 @@ def mnist_mnistm() -> Scenario:
     return Scenario(
         name="mnist-mnistm", about="digits, then digits on photographs without labels", method=DANN,
         stream=adaptation(source, target), ceiling=[source, (source, target)],
-        network=partial(cnn, 3, 28, 16, classes=10), inputs=RGB, steps=500,
+        network=partial(lenet, 3, 28, classes=10), inputs=RGB,
+        steps=1000, lr=0.01, optimizer=SGD, batchnorm="per-domain",
     )  # fmt: skip
 
 
@@ -51,8 +52,8 @@ def digit_stream() -> Scenario:
     return Scenario(
         name="digit-stream", about="digits, digits on photographs, digits of letters: the source gone after its stage",
         stream=[first, *(domain.unlabelled() for domain in others)], ceiling=stages,
-        method=lambda: DANN() + Replay(500), network=partial(cnn, 3, 28, 16, classes=10),
-        inputs=RGB, steps=500,
+        method=lambda: DANN() + Replay(500), network=partial(lenet, 3, 28, classes=10), inputs=RGB,
+        steps=1000, lr=0.01, optimizer=SGD, batchnorm="per-domain",
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def office_caltech(source: str = "amazon", target: str = "webcam") -> Scenario:
 def amazon_reviews(source: str = "books", target: str = "electronics") -> Scenario:
     """Good and bad reviews of one product, then of another without labels: books, dvd, electronics, kitchen."""
     domains = [_reviews(_known("amazon-reviews", name, PRODUCTS)) for name in (source, target)]
-    return _pair("amazon-reviews", f"reviews of {source}, then of {target} without labels", domains, 150)
+    return _pair("amazon-reviews", f"reviews of {source}, then of {target} without labels", domains, 100)
 
 
 def pairs(names: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -47,13 +47,14 @@ class Scenario:
     lr: float = 1e-3
     optimizer: Callable[..., Optimizer] = Adam
     schedule: Callable[[float], float] = cosine
+    batchnorm: str = "joint"
     increment: str = "domain"
     task: Task | None = None
 
-    def model(self, seed: int = 0, batchnorm: str = "joint") -> Model:
-        """A new network; its start depends on `seed` alone."""
+    def model(self, seed: int = 0, batchnorm: str | None = None) -> Model:
+        """A new network, with the scenario's BatchNorm policy or another; its start depends on `seed` alone."""
         with seeded(generator(seed, "network").initial_seed()):
-            model = self.network(batchnorm=batchnorm)
+            model = self.network(batchnorm=batchnorm or self.batchnorm)
         model.inputs = dict(self.inputs)
         return model
 
