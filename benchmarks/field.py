@@ -41,9 +41,9 @@ SINGLE: dict[str, list[tuple[str, list[Method], list[str]]]] = {
     ],
     "digit-stream": [("digit-stream", [Replay(500), DANN() + Replay(500)], [])],
     "digit-sequences": [
-        ("split-mnist:task", [EWC(), LwF(), Replay(1000)], []),
-        ("split-mnist:class", [EWC(), LwF(), Replay(1000)], []),
-        ("permuted-mnist", [EWC(), LwF(), Replay(1000)], []),
+        ("split-mnist:task", [EWC(), LwF()], []),
+        ("split-mnist:class", [Replay(1000), EWC(), LwF()], []),
+        ("permuted-mnist", [EWC(), LwF()], []),
     ],
 }  # fmt: skip
 

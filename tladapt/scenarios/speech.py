@@ -24,7 +24,7 @@ def spoken_digits(source: str = "jackson", target: str = "theo") -> Scenario:
     return Scenario(
         name="spoken-digits", about=f"digits spoken by {source}, then by {target} without labels", method=MMD,
         stream=adaptation(first, second), ceiling=[first, (first, second)],
-        network=partial(cnn, 1, BANDS, classes=10), batch_size=32, steps=150,
+        network=partial(cnn, 1, BANDS, 16, classes=10), batch_size=32, steps=150,
     )  # fmt: skip
 
 
