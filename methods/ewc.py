@@ -70,6 +70,36 @@ figure = heat_map(report)
 # ``Replay(200)``                  98.9 ± 0.8  96.6 ± 0.8  98.4 ± 0.6  0.9 ± 0.9
 # ================================ =========== =========== =========== =============
 #
+# Beside the published figures
+# ----------------------------
+# ``python benchmarks/field.py digit-sequences``, with ``TLADAPT_DATA``: three seeds, the last step, no target label read,
+# accuracy in %, mean ± standard deviation.
+#
+# ============================ =========== =========== ===========
+# Split-MNIST, task            old         newest      mean of all
+# ============================ =========== =========== ===========
+# ``Method()``                 94.0 ± 0.8  98.5 ± 0.2  94.9 ± 0.7
+# ``EWC()``                    99.3 ± 0.1  97.2 ± 0.7  98.9 ± 0.2
+# ============================ =========== =========== ===========
+#
+# ============================ =========== =========== ===========
+# Split-MNIST, class           old         newest      mean of all
+# ============================ =========== =========== ===========
+# ``Method()``                 0.0 ± 0.0   97.8 ± 0.2  19.6 ± 0.0
+# ``EWC()``                    0.8 ± 1.3   97.8 ± 0.1  20.2 ± 1.1
+# ============================ =========== =========== ===========
+#
+# ============================ =========== =========== ===========
+# Permuted MNIST               old         newest      mean of all
+# ============================ =========== =========== ===========
+# ``Method()``                 66.3 ± 1.6  96.6 ± 0.1  72.4 ± 1.3
+# ``EWC()``                    93.9 ± 0.8  92.1 ± 0.4  93.6 ± 0.7
+# ============================ =========== =========== ===========
+#
+# One default weight serves all three. Published: Split-MNIST, task-incremental, 98.6 with a tuned weight
+# :cite:p:`vandeVenTolias2019` and 85.5 with a small one :cite:p:`vandeVenTolias2018`, from the same code; class-incremental
+# 20.0; ten permuted tasks (here five) 94.3. Their fine-tuning gets 85.2, 19.9 and 78.5.
+#
 # Differences from the paper
 # --------------------------
 # 1. Every :math:`F_k` is divided by its mean over the parameters, so that one weight serves models and data of any
