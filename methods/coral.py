@@ -81,8 +81,8 @@ print(report)
 #
 # The weight is 100, in both directions, because the network is wide (500 features, see below): it was chosen on shifts
 # made of MNIST's own training images (``python benchmarks/defaults.py mnist --seeds 1``), where 1, 30 and 100 get 87.8,
-# 89.0 and 89.6 %. Published, MNIST to USPS / USPS to MNIST: 93.4 / 88.1 :cite:p:`Lalou2024` (chosen without target labels), from
-# 94.2 / 73.4 without adaptation.
+# 89.0 and 89.6 %. Published, MNIST to USPS / USPS to MNIST: 93.4 / 88.1 :cite:p:`Lalou2024` (chosen without target
+# labels), from 94.2 / 73.4 without adaptation.
 #
 # Differences from the paper
 # --------------------------

@@ -83,21 +83,21 @@ print(report)
 # ============================ =========== ===========
 #
 # Published, MNIST to USPS / USPS to MNIST: 77.1 / 73.0 :cite:p:`Tzeng2017`, 91.7 / 95.2 :cite:p:`Jiang2020` (the best
-# epoch by the target's *test* labels), 93.5 / 85.2 :cite:p:`Lalou2024` (chosen without target labels). Networks, and what
-# the source-only model gets, differ: 75 to 94 and 57 to 75. Ours is strong to begin with, because all methods share a
-# random affine jitter; a weak one would flatter the gain.
+# epoch by the target's *test* labels), 93.5 / 85.2 :cite:p:`Lalou2024` (chosen without target labels). Networks, and
+# what the source-only model gets, differ: 75 to 94 and 57 to 75. Ours is strong to begin with, because all methods
+# share a random affine jitter; a weak one would flatter the gain.
 #
-# On MNIST to USPS no alignment gains much here, whatever its weight: USPS has half as many again of the digits 0 and 1 as
+# On MNIST to USPS no alignment gains much here, whatever its weight: USPS has more of the digits 0 and 1 than
 # MNIST, and an alignment makes proportions equal (see :doc:`/guide/label-shift`).
 #
 # Differences from the paper
 # --------------------------
 # 1. The source is learned alone first, in a stage of its own; the paper trains on both from the first step.
 #    :math:`p` runs from 0 to 1 over the stage in which both are there.
-# 2. The critic has one hidden layer of 256 for every network; the paper fits it to the network, with up to two layers of
-#    1 024.
-# 3. The reversed gradient grows to :math:`w` = 0.1; in the paper, to 1. (The critic learns at full rate in both.) Weight
-#    and width were chosen on shifts made of source images (``benchmarks/defaults.py``).
+# 2. The critic has one hidden layer of 256 for every network; the paper fits it to the network, with up to two layers
+#    of 1 024.
+# 3. The reversed gradient grows to :math:`w` = 0.1; in the paper, to 1. (The critic learns at full rate in both.)
+#    Weight and width were chosen on shifts made of source images (``benchmarks/defaults.py``).
 # 4. Source and target count alike, whatever their numbers in the batch.
 # 5. The optimiser is the loop's: by default Adam with a cosine schedule; the paper has SGD with momentum.
 #

@@ -72,8 +72,8 @@ figure = heat_map(report)
 #
 # Beside the published figures
 # ----------------------------
-# ``python benchmarks/field.py digit-sequences``, with ``TLADAPT_DATA``: three seeds, the last step, no target label read,
-# accuracy in %, mean ± standard deviation.
+# ``python benchmarks/field.py digit-sequences``, with ``TLADAPT_DATA``: three seeds, the last step, no target label
+# read, accuracy in %, mean ± standard deviation.
 #
 # ============================ =========== =========== ===========
 # Split-MNIST, task            old         newest      mean of all
@@ -97,8 +97,8 @@ figure = heat_map(report)
 # ============================ =========== =========== ===========
 #
 # One default weight serves all three. Published: Split-MNIST, task-incremental, 98.6 with a tuned weight
-# :cite:p:`vandeVenTolias2019` and 85.5 with a small one :cite:p:`vandeVenTolias2018`, from the same code; class-incremental
-# 20.0; ten permuted tasks (here five) 94.3. Their fine-tuning gets 85.2, 19.9 and 78.5.
+# :cite:p:`vandeVenTolias2019` and 85.5 with a small one :cite:p:`vandeVenTolias2018`, from the same code;
+# class-incremental 20.0; ten permuted tasks (here five) 94.3. Their fine-tuning gets 85.2, 19.9 and 78.5.
 #
 # Differences from the paper
 # --------------------------

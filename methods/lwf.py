@@ -69,8 +69,8 @@ figure = heat_map(report)
 #
 # Beside the published figures
 # ----------------------------
-# ``python benchmarks/field.py digit-sequences``, with ``TLADAPT_DATA``: three seeds, the last step, no target label read,
-# accuracy in %, mean ± standard deviation.
+# ``python benchmarks/field.py digit-sequences``, with ``TLADAPT_DATA``: three seeds, the last step, no target label
+# read, accuracy in %, mean ± standard deviation.
 #
 # ============================ =========== =========== ===========
 # Split-MNIST, task            old         newest      mean of all

@@ -83,8 +83,8 @@ print(report)
 # ``MMD()``                    97.5 ± 0.1  92.4 ± 0.9
 # ============================ =========== ===========
 #
-# Published, MNIST to USPS / USPS to MNIST: 86.0 / 89.5 :cite:p:`Jiang2020` (the best epoch by the target's *test* labels),
-# 93.4 / 77.2 :cite:p:`Lalou2024` (chosen without target labels).
+# Published, MNIST to USPS / USPS to MNIST: 86.0 / 89.5 :cite:p:`Jiang2020` (the best epoch by the target's *test*
+# labels), 93.4 / 77.2 :cite:p:`Lalou2024` (chosen without target labels).
 #
 # Differences from the paper
 # --------------------------

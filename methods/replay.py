@@ -6,8 +6,8 @@ Keep a few hundred samples of the past and mix some of them into every batch. Ol
 which is what anchors and distillation cannot arrange. It is the simplest method against forgetting and, where samples
 may be kept, the one to beat :cite:p:`Chaudhry2019`.
 
-The objective is the cross-entropy :math:`\ell` over the batch :math:`B`, of :math:`b` labelled domains, and the rehearsed
-samples :math:`R`, of :math:`r` earlier ones, so that every domain counts alike however many there were:
+The objective is the cross-entropy :math:`\ell` over the batch :math:`B`, of :math:`b` labelled domains, and the
+rehearsed samples :math:`R`, of :math:`r` earlier ones, so that every domain counts alike however many there were:
 
 .. math:: \mathcal{L} = \frac{b}{b + r}\,\mathbb{E}_B\,\ell + \frac{r}{b + r}\,\mathbb{E}_R\,\ell, \qquad
    P(x \in M) = \min(1, \text{capacity} / n)
@@ -72,8 +72,8 @@ figure_with_memory = forgetting_curves(report)
 #
 # Beside the published figures
 # ----------------------------
-# ``python benchmarks/field.py digit-sequences``, with ``TLADAPT_DATA``: three seeds, the last step, no target label read,
-# accuracy in %, mean ± standard deviation.
+# ``python benchmarks/field.py digit-sequences``, with ``TLADAPT_DATA``: three seeds, the last step, no target label
+# read, accuracy in %, mean ± standard deviation.
 #
 # ============================ =========== =========== ===========
 # Split-MNIST, class           old         newest      mean of all
