@@ -29,10 +29,10 @@ print(inspect.getsource(Sum))
 # A small stream
 # --------------
 # Upright digits with labels first. Then slanted digits of other writers, without labels, when the upright ones are
-# **gone**. A third of the scenario's steps is enough to see the effect.
+# **gone**. A fifth of the scenario's steps is enough to see the effect.
 
 upright, slanted = domains_of(digits().stream)
-scenario = digits().but(stream=[upright, slanted.unlabelled()], steps=100)
+scenario = digits().but(stream=[upright, slanted.unlabelled()], steps=60)
 figure = picture(scenario)
 
 # %%
