@@ -80,3 +80,30 @@ print(again.scores == report.scores)
 #
 # Our numbers
 # -----------
+# ``python benchmarks/field.py digit-stream``, with ``TLADAPT_DATA``: MNIST with labels, then MNIST-M, then USPS, both
+# without and with the source gone; three seeds, the last step, no target label read, accuracy in %, mean ± standard
+# deviation. ``DANN()`` alone is refused, so the model stays as it was: the first row.
+#
+# ================================ =========== =========== ===========
+# MNIST, MNIST-M, USPS             old         new         mean of all
+# ================================ =========== =========== ===========
+# ``Method()``                     72.3 ± 1.5  71.0 ± 2.3  71.8 ± 1.7
+# ``Replay()``                     76.0 ± 1.0  76.7 ± 2.8  76.2 ± 1.6
+# ``DANN() + Replay()``            79.9 ± 1.6  80.1 ± 0.9  80.0 ± 1.0
+# ================================ =========== =========== ===========
+#
+# The embedded digits, with the source gone (``python benchmarks/digits.py``):
+#
+# ================================ =========== =========== ===========
+# \                                upright     slanted     mean
+# ================================ =========== =========== ===========
+# ``Method()``                     98.7 ± 0.4  70.9 ± 4.2  84.8 ± 2.3
+# ``DANN() + Replay(500)``         99.0 ± 0.5  81.3 ± 4.4  90.1 ± 2.3
+# ``MMD() + Replay(500)``          99.1 ± 0.5  94.4 ± 1.2  96.8 ± 0.5
+# ================================ =========== =========== ===========
+#
+# When it hurts
+# -------------
+# - Terms share one step. Each further one makes the others' weights count for less, and costs its own time.
+# - An alignment that is wrong for a domain is wrong in a sum too: rehearsal holds the old domain meanwhile, and no more.
+# - A memory of unlabelled rows takes places from labelled ones. Half of 500 are left for the source after two domains.
