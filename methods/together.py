@@ -105,5 +105,5 @@ print(again.scores == report.scores)
 # When it hurts
 # -------------
 # - Terms share one step. Each further one makes the others' weights count for less, and costs its own time.
-# - An alignment that is wrong for a domain is wrong in a sum too: rehearsal holds the old domain meanwhile, and no more.
+# - An alignment that is wrong for a domain is wrong in a sum too: rehearsal holds the old one meanwhile, no more.
 # - A memory of unlabelled rows takes places from labelled ones. Half of 500 are left for the source after two domains.
