@@ -9,7 +9,7 @@ sheared upwards or squeezed, and plays the target. No target of a scenario is re
 
 import argparse
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -75,11 +75,13 @@ def on_digits() -> tuple[Scenario, Tensor, Tensor]:
     return digits(), x[:899], y[:899]
 
 
+@cache
 def on_mnist() -> tuple[Scenario, Tensor, Tensor]:
     """The scenario `mnist-usps` with 300 steps a stage, and 10 000 images of its source."""
-    train = domains_of(mnist_usps().stream)[0].train
+    scenario = mnist_usps()
+    train = domains_of(scenario.stream)[0].train
     assert isinstance(train.x, Tensor)
-    return mnist_usps().but(steps=300), train.x[:10_000] / 255, train.y[:10_000]
+    return scenario.but(steps=300), train.x[:10_000] / 255, train.y[:10_000]
 
 
 def warped(x: Tensor, rows: list[list[float]]) -> Tensor:

@@ -1,7 +1,9 @@
 """`compare`: cells in parallel, kept and resumed; means, spreads, paired differences."""
 
+import gc
 import json
 import statistics
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +42,25 @@ def test_processes_give_the_figures_that_one_process_gives() -> None:
     one = SHORT(short(), [DANN(), DANN(0.5) + Replay(20)])
     two = compare(short, [DANN(), DANN(0.5) + Replay(20)], seeds=2, jobs=2)
     assert one.scores == two.scores
+
+
+def test_one_process_makes_the_scenario_once_and_lets_it_go() -> None:
+    made = list[weakref.ref[Scenario]]()
+
+    def make() -> Scenario:
+        scenario = short()
+        made.append(weakref.ref(scenario))
+        return scenario
+
+    SHORT(make, [CORAL()])
+    gc.collect()
+    assert [scenario() for scenario in made] == [None]
+
+
+def test_cores_are_counted_where_the_system_knows_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)  # as on macOS and Windows
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert not compare(short(), [], seeds=1).failed
 
 
 def test_differences_are_paired_by_seed() -> None:
@@ -82,6 +103,11 @@ def test_where_all_labels_are_there_the_reference_is_fine_tuning() -> None:
     found = SHORT(split_digits().but(steps=2), [Replay(20)], baselines=["joint"])
     assert list(found.scores) == ["Method()", "Replay(capacity=20)", "joint"]
     assert found.reference == "Method()"
+
+
+def test_the_reference_is_first_and_there_once_if_asked_for_too() -> None:
+    found = SHORT(short(), [CORAL()], baselines=["ceiling", "source-only"])
+    assert list(found.scores) == ["source-only", "Method()", "CORAL()", "ceiling"]
 
 
 def count_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tladapt import Classification, Data, Domain, Evaluator, Model
-from tladapt.evaluation import backward_transfer, forgetting, forward_transfer, mean
+from tladapt.evaluation import backward_transfer, forgetting, forward_transfer, mean, spread
 from tladapt.scenarios import by_class
 
 with warnings.catch_warnings():
@@ -72,6 +72,12 @@ def test_the_mean_is_over_what_there_is():
     assert mean([0.2, None, 0.4]) == pytest.approx(0.3)
     assert mean([None]) is None
     assert mean([]) is None
+
+
+def test_the_spread_is_over_what_there_is():
+    assert spread([0.2, None, 0.4]) == pytest.approx(0.02**0.5)
+    assert spread([0.2, None]) is None
+    assert spread([]) is None
 
 
 def random_scores(seed: int) -> tuple[list[list[float]], int]:

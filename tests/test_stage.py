@@ -168,6 +168,18 @@ def test_remembered_rows_have_no_place_in_the_stage():
     assert torch.equal(batch.index[batch.added(None)], fresh.index)
 
 
+def test_weights_are_those_of_the_parts_on_the_device_of_the_batch():
+    fresh = stage(domain("a", 3)).batch(0)
+    other = fresh.remembered(torch.ones(2, 1), torch.ones(2).long(), torch.zeros(2).long(), "memory", weight=0.5)
+    batch = fresh.join(other)
+    assert fresh.weights is None
+    assert batch.weights is not None
+    assert batch.weights.tolist() == [1.0, 1.0, 1.0, 0.5, 0.5]
+    there = replace(batch, domain=batch.domain.to("meta")).weights
+    assert there is not None
+    assert there.is_meta
+
+
 def test_nothing_joined_changes_nothing():
     batch = pair().batch(0)
     assert batch.join(None) is batch

@@ -54,6 +54,12 @@ def mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
+def spread(values: Sequence[float | None]) -> float | None:
+    """The sample standard deviation of the values that there are; None if there are fewer than two."""
+    known = [v for v in values if v is not None]
+    return float(np.std(known, ddof=1)) if len(known) > 1 else None
+
+
 def backward_transfer(scores: Scores, first: Sequence[int]) -> float | None:
     """How much a domain gains, from just after its first stage to the end, in the mean over old domains.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tladapt.evaluation import backward_transfer, forgetting, forward_transfer, mean
+from tladapt.evaluation import backward_transfer, forgetting, forward_transfer, mean, spread
 from tladapt.labelshift import mean_of
 
 SCHEMA = 1
@@ -126,8 +126,8 @@ class Report:
             first, seed=None, seeds=[r.seed for r in reports if r.seed is not None],
             scores=[[None if value != value else value for value in row] for row in scores.mean(0).tolist()],
             seconds=float(np.mean([r.seconds for r in reports])), label_shift=mean_of([r.label_shift for r in reports]),
-            spread={name: _spread([r.figures[name] for r in reports]) for name in FIGURES}
-            | {"scores": [[_spread(column) for column in zip(*rows, strict=True)]
+            spread={name: spread([r.figures[name] for r in reports]) for name in FIGURES}
+            | {"scores": [[spread(column) for column in zip(*rows, strict=True)]
                           for rows in zip(*(r.scores for r in reports), strict=True)]},
         )  # fmt: skip
 
@@ -158,8 +158,3 @@ class Report:
         from tladapt.display.table import text
 
         return text(self)
-
-
-def _spread(values: Sequence[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return float(np.std(known, ddof=1)) if len(known) > 1 else None

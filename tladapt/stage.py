@@ -74,7 +74,7 @@ class Batch:
         parts = [part for part in self.parts if part.labelled]
         if len({part.weight for part in parts}) < 2:
             return None
-        return torch.cat([torch.full((part.size,), part.weight) for part in parts]).to(self.domain.device)
+        return torch.cat([torch.full((part.size,), part.weight, device=self.domain.device) for part in parts])
 
     def added(self, owner: object) -> Tensor:
         """The positions of the rows that the method `owner` added; of the stage's own for None."""

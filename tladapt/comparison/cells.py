@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from uuid import uuid4
 import torch
 from joblib import Parallel, delayed, parallel_config
 
-from tladapt.data import Data, each
+from tladapt.data import Data
 from tladapt.display.progress import bars
 from tladapt.method import Method
 from tladapt.report import environment
@@ -37,15 +36,15 @@ class Cell:
 
 
 def results(
-    make: Make, cells: Sequence[Cell], known: dict[str, Any], *, jobs: int | None, out: str | Path | None,
+    make: Make, cells: Sequence[Cell], known: dict[str, Any], *, jobs: int, out: str | Path | None,
     progress: bool | None,
 ) -> Iterator[tuple[Cell, dict[str, Any]]]:  # fmt: skip
     """The report of every cell, or {"error": why there is none}, in the order in which they are there.
 
     With `out`, what is kept there under the same `known` is taken from there.
     """
-    token, count = uuid4().hex, jobs or len(os.sched_getaffinity(0))
-    with bars(progress) as bar, parallel_config("loky", n_jobs=count, inner_max_num_threads=1):
+    token = uuid4().hex
+    with bars(progress) as bar, parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
         line = None if bar is None else bar.add_task("runs", total=len(cells), losses="")
 
         def seen(cell: Cell, found: dict[str, Any]) -> tuple[Cell, dict[str, Any]]:
@@ -56,10 +55,13 @@ def results(
         kept = {cell: None if out is None else _read(_file(out, known, cell)) for cell in cells}
         yield from (seen(cell, found) for cell, found in kept.items() if found is not None)
         tasks = (delayed(_run)(token, make, cell) for cell, found in kept.items() if found is None)
-        for cell, found in cast(Any, Parallel(return_as="generator_unordered")(tasks)):
-            if out is not None and "error" not in found:
-                _write(_file(out, known, cell), {**found, "cell": _key(known, cell)})
-            yield seen(cell, found)
+        try:
+            for cell, found in cast(Any, Parallel(return_as="generator_unordered")(tasks)):
+                if out is not None and "error" not in found:
+                    _write(_file(out, known, cell), {**found, "cell": _key(known, cell)})
+                yield seen(cell, found)
+        finally:
+            _made.pop(token, None)  # one job runs in this process, which lives on
 
 
 def _run(token: str, make: Make, cell: Cell) -> tuple[Cell, dict[str, Any]]:
@@ -106,7 +108,8 @@ def _digest(data: Data | None, digest: "hashlib.blake2b") -> None:
     digest.update(repr([len(data), data.shape]).encode())
     digest.update(data.y.cpu().numpy().tobytes())
     if data.in_memory:  # the rows of a data set that is read row by row may differ whenever they are read
-        each(lambda part: digest.update(part.cpu().contiguous().numpy().data) or part, data.x)
+        for part in data.x.values() if isinstance(data.x, dict) else [data.x]:
+            digest.update(part.cpu().contiguous().numpy().data)
 
 
 def _key(known: dict[str, Any], cell: Cell) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """Methods side by side, beside the model that was never adapted."""
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from joblib import cpu_count
 
 from tladapt.comparison.cells import Cell, fingerprint, results
 from tladapt.comparison.result import Comparison
@@ -45,8 +48,8 @@ def compare(
         If two methods are alike, a baseline is unknown, or no run came to its end. (A run that fails does not stop the
         others; the comparison says why it failed.)
     """
-    make = scenario if not isinstance(scenario, Scenario) else lambda: scenario
-    here = make()
+    here, jobs = scenario if isinstance(scenario, Scenario) else scenario(), jobs or cpu_count()
+    make = (lambda: here) if isinstance(scenario, Scenario) or jobs == 1 else scenario
     policy = batchnorm or here.batchnorm
     rows = _rows(here, methods, baselines)
     cells = [Cell(*row, seed, policy) for seed in range(seeds) for row in rows]
@@ -77,14 +80,16 @@ def _rows(
 ) -> list[tuple[str, Method, str | None]]:
     """(name, method, baseline) of every row, the reference first."""
     gap = any(len(domain.train.y) < len(domain.train) for stage in scenario.stream for domain in members(stage))
-    names = [*([SOURCE_ONLY] if gap else []), *(name for name in baselines if name != SOURCE_ONLY or not gap)]
-    for name in names:
+    first = [SOURCE_ONLY] if gap else []
+    others = [name for name in baselines if name not in first]
+    for name in [*first, *others]:
         scenario.baseline(name)  # an unknown one fails here
-    given = [(_name(method), method, None) for method in (Method(), *(m for m in methods if m.terms))]
-    rows = [*given, *((name, Method(), name) for name in names)]
-    if gap:
-        rows = [rows[len(given)], *given, *rows[len(given) + 1 :]]
-    if twice := [name for name in dict.fromkeys(n for n, *_ in rows) if [n for n, *_ in rows].count(name) > 1]:
+    rows = [
+        *((name, Method(), name) for name in first),
+        *((_name(method), method, None) for method in [Method(), *(m for m in methods if m.terms)]),
+        *((name, Method(), name) for name in others),
+    ]
+    if twice := [name for name, count in Counter(name for name, *_ in rows).items() if count > 1]:
         raise ValueError(f"compare: {twice[0]} is there twice; give it once")
     return rows
 

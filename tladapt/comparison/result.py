@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tladapt.display.table import percent
-from tladapt.evaluation import mean
+from tladapt.evaluation import mean, spread
 from tladapt.report import environment
 
 SCHEMA = 1
@@ -140,8 +138,7 @@ class Comparison:
 
 
 def _figure(values: Sequence[float | None]) -> Figure:
-    known = [value for value in values if value is not None]
-    return mean(known), float(np.std(known, ddof=1)) if len(known) > 1 else None
+    return mean(values), spread(values)
 
 
 def _some(names: list[str]) -> str:

@@ -11,7 +11,7 @@ from tladapt.backbones import mlp
 from tladapt.domains import Domain
 from tladapt.methods import MMD
 from tladapt.scenarios.files import find
-from tladapt.scenarios.scenario import Scenario
+from tladapt.scenarios.scenario import Scenario, known
 from tladapt.streams import adaptation
 
 CAMERAS = ("amazon", "caltech10", "dslr", "webcam")
@@ -20,14 +20,14 @@ PRODUCTS = ("books", "dvd", "electronics", "kitchen")
 
 def office_caltech(source: str = "amazon", target: str = "webcam") -> Scenario:
     """Objects from one camera, then another without labels (SURF): amazon, caltech10, dslr, webcam."""
-    names = [_known("office-caltech", name, CAMERAS) for name in (source, target)]
+    names = [known("office-caltech", name, CAMERAS) for name in (source, target)]
     domains = [Domain(name, _surf(name), 0.3, classes=10) for name in names]
     return _pair("office-caltech", f"objects from {source}, then from {target} without labels", domains, 200)
 
 
 def amazon_reviews(source: str = "books", target: str = "electronics") -> Scenario:
     """Good and bad reviews of one product, then of another without labels: books, dvd, electronics, kitchen."""
-    domains = [_reviews(_known("amazon-reviews", name, PRODUCTS)) for name in (source, target)]
+    domains = [_reviews(known("amazon-reviews", name, PRODUCTS)) for name in (source, target)]
     return _pair("amazon-reviews", f"reviews of {source}, then of {target} without labels", domains, 100)
 
 
@@ -60,9 +60,3 @@ def _pair(name: str, about: str, domains: list[Domain], steps: int) -> Scenario:
         name=name, about=about, stream=adaptation(source, target), ceiling=[source, (source, target)], method=MMD,
         network=partial(mlp, source.train.shape[0], (100,), classes=source.classes), steps=steps,
     )  # fmt: skip
-
-
-def _known(scenario: str, name: str, names: tuple[str, ...]) -> str:
-    if name not in names:
-        raise ValueError(f"{scenario}: {name!r} is none of {', '.join(names)}")
-    return name

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision.datasets import MNIST, USPS, FashionMNIST
+from torchvision.datasets import CIFAR10, MNIST, USPS
 
 FOLDER = "TLADAPT_DATA"  # the environment variable
 
@@ -29,8 +29,8 @@ def find(name: str, what: str) -> Path:
     return path
 
 
-def torchvision_images(kind: type[MNIST | USPS | FashionMNIST], train: bool) -> tuple[Tensor, Tensor]:
-    """Images as bytes (n, 1, height, width) and labels, from torchvision's files; downloaded where they are missing.
+def torchvision_images(kind: type[MNIST | USPS | CIFAR10], train: bool) -> tuple[Tensor, Tensor]:
+    """Images as bytes (n, channels, height, width) and labels, from torchvision's files; downloaded where missing.
 
     Raises
     ------
@@ -47,4 +47,6 @@ def torchvision_images(kind: type[MNIST | USPS | FashionMNIST], train: bool) -> 
                 f"{data_folder()} has no {kind.__name__} as torchvision keeps it, nor can it be downloaded; set "
                 f"{FOLDER} to a folder that has it"
             ) from error
-    return torch.as_tensor(data.data)[:, None], torch.as_tensor(data.targets).long()
+    x = torch.as_tensor(data.data)
+    x = x[:, None] if x.dim() == 3 else x.permute(0, 3, 1, 2).contiguous()
+    return x, torch.as_tensor(data.targets).long()

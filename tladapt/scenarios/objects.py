@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from PIL import Image, ImageOps
@@ -16,7 +15,7 @@ from tladapt.methods import MMD, Replay
 from tladapt.readers.folders import Images
 from tladapt.scenarios.features import CAMERAS
 from tladapt.scenarios.files import data_folder, find, torchvision_images
-from tladapt.scenarios.scenario import Scenario
+from tladapt.scenarios.scenario import Scenario, known
 from tladapt.scenarios.splits import by_class
 from tladapt.streams import adaptation
 
@@ -51,10 +50,8 @@ def split_cifar10(increment: str = "class") -> Scenario:
 
 def office_images(source: str = "amazon", target: str = "webcam") -> Scenario:
     """Photographs of objects from one camera, then another without labels: amazon, caltech10, dslr, webcam."""
-    for name in (source, target):
-        if name not in CAMERAS:
-            raise ValueError(f"office-images: {name!r} is none of {', '.join(CAMERAS)}")
-    first, second = (_photographs(name) for name in (source, target))
+    names = [known("office-images", name, CAMERAS) for name in (source, target)]
+    first, second = map(_photographs, names)
     return Scenario(
         name="office-images", about=f"photographs from {source}, then from {target} without labels", method=MMD,
         stream=adaptation(first, second), ceiling=[first, (first, second)],
@@ -65,10 +62,9 @@ def office_images(source: str = "amazon", target: str = "webcam") -> Scenario:
 def _cifar10(part: str) -> tuple[Tensor, Tensor]:
     """Images as bytes (n, 3, 32, 32) and labels, from torchvision's files."""
     try:
-        x, y = torchvision_images(cast(Any, CIFAR10), part == "train")
+        return torchvision_images(CIFAR10, part == "train")
     except ValueError as error:
         raise ValueError(f"{error}: {CIFAR}, or {SUBSET} with a folder per class in train and in test") from error
-    return x[:, 0].permute(0, 3, 1, 2).contiguous(), y  # it adds the channel that grey images lack: these have theirs
 
 
 def _photographs(name: str) -> Domain:

@@ -14,7 +14,7 @@ from tladapt.domains import Domain
 from tladapt.methods import MMD
 from tladapt.readers.tables import Table
 from tladapt.scenarios.files import find
-from tladapt.scenarios.scenario import Scenario
+from tladapt.scenarios.scenario import Scenario, known
 from tladapt.streams import adaptation
 from tladapt.tasks import Classification
 
@@ -40,10 +40,7 @@ class Columns:
 def heart(source: str = "cleveland", target: str = "va") -> Scenario:
     """Heart disease in one hospital, then in another without diagnoses: cleveland, hungarian, switzerland, va."""
     tables = []
-    for name in (source, target):
-        if name not in HOSPITALS:
-            raise ValueError(f"heart: {name!r} is none of {', '.join(HOSPITALS)}")
-    for name in (source, target):
+    for name in [known("heart", name, HOSPITALS) for name in (source, target)]:
         header, rows = _read(find(f"tabular/heart_disease/processed.{name}.data", "the UCI heart disease files"), ",")
         rows = [[*row[:-1], str(int(float(row[-1]) > 0))] for row in rows]
         tables.append((name, Columns([*header[:-1], "label"], rows)))

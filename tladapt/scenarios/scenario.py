@@ -1,6 +1,6 @@
 """A scenario: a stream with everything that a fair comparison holds fixed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,3 +103,16 @@ class Scenario:
     def but(self, **changes: Any) -> "Scenario":
         """The scenario with other settings."""
         return replace(self, **changes)
+
+
+def known(scenario: str, name: str, names: Sequence[str]) -> str:
+    """The name that a scenario was told.
+
+    Raises
+    ------
+    ValueError
+        If it is none of `names`.
+    """
+    if name not in names:
+        raise ValueError(f"{scenario}: {name!r} is none of {', '.join(names)}")
+    return name

@@ -11,7 +11,7 @@ from tladapt.backbones import cnn
 from tladapt.domains import Domain
 from tladapt.methods import MMD
 from tladapt.scenarios.files import find
-from tladapt.scenarios.scenario import Scenario
+from tladapt.scenarios.scenario import Scenario, known
 from tladapt.streams import adaptation
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
@@ -20,7 +20,7 @@ RATE, BANDS, FRAMES = 8000, 32, 32  # samples a second; bands and frames of a sp
 
 def spoken_digits(source: str = "jackson", target: str = "theo") -> Scenario:
     """Digits spoken by one person, then by another without labels: george, jackson, lucas, nicolas, theo, yweweler."""
-    first, second = (_speaker(name) for name in (source, target))
+    first, second = (_speaker(known("spoken-digits", name, SPEAKERS)) for name in (source, target))
     return Scenario(
         name="spoken-digits", about=f"digits spoken by {source}, then by {target} without labels", method=MMD,
         stream=adaptation(first, second), ceiling=[first, (first, second)],
@@ -30,8 +30,6 @@ def spoken_digits(source: str = "jackson", target: str = "theo") -> Scenario:
 
 def _speaker(name: str) -> Domain:
     """Recordings 0 to 4 of every digit are the test data, as their authors have it."""
-    if name not in SPEAKERS:
-        raise ValueError(f"spoken-digits: {name!r} is none of {', '.join(SPEAKERS)}")
     folder = find("fsdd/recordings", "the recordings of the Free Spoken Digit Dataset")
     parts: dict[bool, tuple[list[Tensor], list[int]]] = {False: ([], []), True: ([], [])}
     for file in sorted(folder.glob(f"?_{name}_*.wav")):
