@@ -198,8 +198,8 @@ class Summed(nn.Module):
         super().__init__()
         self.head = nn.Linear(4, 3)
 
-    def forward(self, x):
-        return self.head(x["a"] + x["b"])
+    def forward(self, a, b):
+        return self.head(a + b)
 
 
 def test_inputs_can_be_a_dict():

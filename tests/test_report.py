@@ -97,7 +97,15 @@ PROMISED = {
 
 def test_the_file_holds_what_the_design_promises_and_how_the_run_was_made(tmp_path):
     stored = json.loads(report().save(tmp_path).read_text())
-    assert set(stored) == PROMISED | {"first", "increment", "batchnorm", "notes", "label_shift"}
+    assert set(stored) == PROMISED | {
+        "first",
+        "increment",
+        "batchnorm",
+        "notes",
+        "label_shift",
+        "share",
+        "higher_is_better",
+    }
     assert (stored["schema"], stored["scores"], stored["domains"]) == (1, SCORES, ["d0", "d1", "d2"])
     assert len(stored["scores"]) == len(stored["stages"]) + 1
 

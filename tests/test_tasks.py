@@ -1,6 +1,7 @@
 """Classification of samples and of pixels: loss, answers, score, and answers drawn from the model."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tladapt import Batch, Classification, Domain, Output
+from tladapt.stage import Part
 from tladapt.task import masked
 
 TASK = Classification()
@@ -20,6 +22,12 @@ def batch(y: Tensor, n: int, live: Tensor | None = None, domain: Tensor | None =
 
 def output(logits: Tensor) -> Output:
     return Output(logits, logits)
+
+
+def score(answers: list, y: list) -> float:
+    """That of a model that is sure of these answers."""
+    logits = F.one_hot(torch.tensor(answers), 3).float()
+    return TASK.score(TASK.marks(output(logits), torch.tensor(y), None))
 
 
 def test_dead_classes_get_a_large_negative_logit_and_live_ones_keep_theirs():
@@ -77,26 +85,52 @@ def test_dead_classes_are_dead_in_every_pixel():
     live = torch.tensor([[True, True, False], [True, False, False]])
     loss = TASK.loss(output(logits), batch(y, 2, live, torch.tensor([1, 0])))
     assert loss == pytest.approx(F.cross_entropy(logits[1, ..., :2].flatten(0, 1), y[1].flatten()).item() / 2)
-    assert TASK.predict(logits, live[:1]).max() == 1
-    assert TASK.predict(logits, live[1:]).shape == (2, 4, 5)
+    assert TASK.predict(output(logits), live[:1]).max() == 1
+    assert TASK.predict(output(logits), live[1:]).shape == (2, 4, 5)
 
 
 def test_the_answer_is_the_most_likely_live_class():
     logits = torch.tensor([[1.0, 3.0, 2.0], [5.0, 4.0, 0.0]])
-    assert TASK.predict(logits, None).tolist() == [1, 0]
-    assert TASK.predict(logits, torch.tensor([[False, False, True]])).tolist() == [2, 2]
-    assert TASK.predict(logits, torch.tensor([[True, False, True], [False, True, True]])).tolist() == [2, 1]
+    said = output(logits)
+    assert TASK.predict(said, None).tolist() == [1, 0]
+    assert TASK.predict(said, torch.tensor([[False, False, True]])).tolist() == [2, 2]
+    assert TASK.predict(said, torch.tensor([[True, False, True], [False, True, True]])).tolist() == [2, 1]
 
 
 def test_the_score_is_the_share_of_right_answers():
-    assert TASK.score(torch.tensor([0, 1, 2]), torch.tensor([0, 1, 1])) == pytest.approx(2 / 3)
-    assert TASK.score(torch.tensor([[0, 1], [1, 1]]), torch.tensor([[0, 1], [0, 0]])) == 0.5
-    assert (TASK.metric, TASK.higher_is_better) == ("accuracy", True)
+    assert score([0, 1, 2], [0, 1, 1]) == pytest.approx(2 / 3)
+    assert score([[0, 1], [1, 1]], [[0, 1], [0, 0]]) == 0.5
+    assert (TASK.metric, TASK.higher_is_better, TASK.share) == ("accuracy", True, True)
+
+
+def test_where_there_is_nothing_to_answer_nothing_is_scored_learned_or_drawn():
+    logits, y = torch.randn(2, 4, 3, requires_grad=True), torch.tensor([[0, 1, -1, -1], [2, 1, 0, -1]])
+    held, kept = y >= 0, logits.detach()[y >= 0]
+    for weights in ((1.0, 1.0), (1.0, 3.0)):
+        parts = tuple(Part(1, True, None, weight) for weight in weights)
+        loss = TASK.loss(output(logits), replace(batch(y, 2), parts=parts))
+        each = torch.tensor(weights)[:, None].expand(2, 4)[held]
+        expected = torch.dot(each, F.cross_entropy(kept, y[held], reduction="none")) / each.sum()
+        assert loss.item() == pytest.approx(expected.item())
+    assert score([[0, 0, 2, 2], [2, 0, 0, 1]], y.tolist()) == 3 / 5
+    said = Output(logits, logits, held)
+    drawn = TASK.sample(lambda _: said, torch.Generator().manual_seed(0))
+    assert ((drawn >= 0) == held).all()
+    assert TASK.surprise(said, y).item() == pytest.approx(F.cross_entropy(kept, y[held], reduction="sum").item())
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_a_batch_with_nothing_to_answer_has_no_loss(balanced):
+    logits = torch.randn(2, 4, 3, requires_grad=True)
+    loss = Classification(balanced).loss(output(logits), batch(torch.full((2, 4), -1), 2))
+    loss.backward()
+    assert logits.grad is not None
+    assert (loss.item(), float(logits.grad.abs().sum())) == (0.0, 0.0)
 
 
 def test_sampled_answers_come_as_often_as_the_model_says():
     logits, n = torch.tensor([0.0, 1.0, 2.0, -1e4]), 20000
-    drawn = TASK.sample(logits.expand(n, -1), torch.Generator().manual_seed(0))
+    drawn = TASK.sample(lambda _: output(logits.expand(n, -1)), torch.Generator().manual_seed(0))
     shares, expected = drawn.bincount(minlength=4) / n, logits.softmax(0)
     assert (shares - expected).abs().max() < 4 * math.sqrt(0.25 / n)
     assert shares[3] == 0
@@ -104,20 +138,20 @@ def test_sampled_answers_come_as_often_as_the_model_says():
 
 def test_sampled_answers_are_one_per_pixel_and_repeat_with_their_generator():
     logits = torch.randn(2, 4, 5, 3)
-    first, again = (TASK.sample(logits, torch.Generator().manual_seed(7)) for _ in range(2))
+    first, again = (TASK.sample(lambda _: output(logits), torch.Generator().manual_seed(7)) for _ in range(2))
     assert first.shape == (2, 4, 5)
     assert torch.equal(first, again)
 
 
 def test_sampled_pixels_follow_their_own_logits():
     y = torch.randint(3, (2, 4, 5))
-    assert torch.equal(TASK.sample(100 * F.one_hot(y, 3).float(), torch.Generator()), y)
+    assert torch.equal(TASK.sample(lambda _: output(100 * F.one_hot(y, 3).float()), torch.Generator()), y)
 
 
 def test_surprise_is_minus_the_log_likelihood_summed():
     logits, y = torch.randn(5, 3), torch.tensor([0, 1, 2, 1, 0])
     expected = -logits.log_softmax(-1)[torch.arange(5), y].sum()
-    assert TASK.surprise(logits, y) == pytest.approx(expected.item(), rel=1e-5)
+    assert TASK.surprise(output(logits), y) == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_fractions_are_no_classes():

@@ -350,8 +350,8 @@ class Answers(Classification):
         super().__init__()
         self.predicted = list[set[int]]()
 
-    def predict(self, logits, live):
-        answers = super().predict(logits, live)
+    def predict(self, output, live):
+        answers = super().predict(output, live)
         self.predicted.append(set(answers.flatten().tolist()))
         return answers
 

@@ -6,7 +6,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from tladapt import EWC, Classification, Domain, LwF, Method, Model, Replay, fit
+from tladapt import EWC, Classification, Domain, LwF, Method, Model, Output, Replay, fit
 from tladapt.readers.folders import Images
 
 
@@ -29,12 +29,15 @@ def test_a_column_of_labels_is_as_good_as_a_row():
 
 def test_answers_of_another_shape_are_no_score():
     with pytest.raises(ValueError, match="labels of shape"):
-        Classification().score(torch.zeros(3), torch.zeros(3, 1))
+        Classification().marks(Output(logits := torch.zeros(3, 2), logits), torch.zeros(3, 1), None)
 
 
 def test_balanced_accuracy_counts_every_class_alike():
-    y, predicted = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 0, 0, 0])
-    assert (Classification().score(predicted, y), Classification(balanced=True).score(predicted, y)) == (0.75, 0.5)
+    y, logits = torch.tensor([0, 0, 0, 1]), torch.tensor([[1.0, 0.0]]).expand(4, -1)  # always the first
+    scores = [
+        task.score(task.marks(Output(logits, logits), y, None)) for task in (Classification(), Classification(True))
+    ]
+    assert scores == [0.75, 0.5]
 
 
 def test_nothing_is_held_out_of_a_data_set_that_may_be_augmented():

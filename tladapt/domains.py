@@ -19,13 +19,15 @@ class Domain:
     ----------
     name : str
         What the columns of the report call it.
-    train, validation : (x, y), x, torch.utils.data.Dataset or Data
-        The data to learn from, and optionally some to choose with. x: tensor, array or dict of tensors, one row
-        per sample; y: whole numbers from 0, or no y for a domain without labels. uint8 images count from 0 to 255,
-        and the model sees them divided by 255.
+    train : (x, y), x, torch.utils.data.Dataset or Data
+        The data to learn from. x: tensor, array or dict of tensors, one row per sample; y: whole numbers from 0, or no
+        y for a domain without labels; masks and texts have -1 where there is nothing to answer. uint8 images count from
+        0 to 255, and the model sees them divided by 255.
     test : the same, or float, default 0.2
         The data that only the evaluator sees; or the share of labelled `train` to hold out for it, drawn at random
         within each class (for tensors and arrays; a Dataset needs a test set of its own).
+    validation : the same, or float, optional
+        Data to choose with, such as the moment to stop; or the share of the labelled rest of `train` to hold out.
     classes : int or sequence of str, optional
         How many classes there are, or their names; by default what the labels show.
     seed : int
@@ -49,23 +51,28 @@ class Domain:
     ) -> None:  # fmt: skip
         self.name = str(name)
         self.train = as_data(train, f"Domain({name!r}): train")
-        self.test: Data | None = None
-        if isinstance(test, int | float):
-            if not 0 <= test < 1:
-                raise ValueError(f"Domain({name!r}, test={test}): a share to hold out is from 0 to below 1")
-            if test and not self.train.in_memory and len(self.train.y):
-                raise ValueError(
-                    f"Domain({name!r}): a data set may be augmented at random, so nothing is held out of it; give "
-                    "test= a data set without augmentation, or None"
-                )
-            self.train, self.test = hold_out(self.train, test, generator(seed, "hold out"))
-        elif test is not None:
-            self.test = as_data(test, f"Domain({name!r}): test")
-        self.validation = None if validation is None else as_data(validation, f"Domain({name!r}): validation")
+        self.test = self._apart("test", test, seed)
+        self.validation = self._apart("validation", validation, seed)
         self.classes = self._class_names(classes)
         self.origin = object()  # the same in all views of this domain
-        self.labels = self.train.y.unique().tolist() if len(self.train.y) == len(self.train) else None
+        complete, y = len(self.train.y) == len(self.train), self.train.y
+        self.labels = y[y >= 0].unique().tolist() if complete else None
         self._check()
+
+    def _apart(self, part: str, given: Any, seed: int) -> Data | None:
+        """Data of its own, or a share of `train`, which is then without it."""
+        if not isinstance(given, int | float):
+            return None if given is None else as_data(given, f"Domain({self.name!r}): {part}")
+        if not 0 <= given < 1:
+            raise ValueError(f"Domain({self.name!r}, {part}={given}): a share to hold out is from 0 to below 1")
+        if given and not self.train.in_memory and len(self.train.y):
+            raise ValueError(
+                f"Domain({self.name!r}): a data set may be augmented at random, so nothing is held out of it; give "
+                f"{part}= a data set without augmentation, or None"
+            )
+        what = "hold out" if part == "test" else "hold out for validation"
+        self.train, held = hold_out(self.train, given, generator(seed, what))
+        return held
 
     def _class_names(self, classes: int | Sequence[str] | None) -> tuple[str, ...]:
         if classes is None:
@@ -81,7 +88,8 @@ class Domain:
                 raise ValueError(
                     f"Domain({self.name!r}): {part} has rows of shape {data.shape}, not {self.train.shape}"
                 )
-            outside = data.y[(data.y < 0) | (data.y >= len(self.classes))]
+            lowest = 0 if data.y.ndim == 1 else -1  # nothing to answer
+            outside = data.y[(data.y < lowest) | (data.y >= len(self.classes))]
             if len(outside) and not data.y.is_floating_point():
                 raise ValueError(
                     f"Domain({self.name!r}): {part} has the label {int(outside[0])}, but there are {len(self.classes)} "
@@ -104,6 +112,7 @@ class Domain:
         """What a method may see of the domain: all but its test data; on `device`."""
         changed = copy.copy(self)
         changed.train, changed.test = self.train.to(device), None
+        changed.validation = self.validation and self.validation.to(device)
         return changed
 
     def __repr__(self) -> str:

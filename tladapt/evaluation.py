@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from tladapt.data import each
+from tladapt.data import Data, each
 from tladapt.domains import Domain
 from tladapt.model import Model
 from tladapt.streams import live_classes
@@ -40,12 +40,19 @@ class Evaluator:
         data = self.domains[number].test
         if data is None or not len(data.y):
             return None
-        allowed, predicted = None if live is None else live[number][None], []
-        for rows in torch.arange(len(data.y)).split(self.batch_size):
-            x = each(lambda part: part.to(model.device), data.rows(rows))
-            domain = torch.full((len(rows),), number, device=model.device)
-            predicted.append(self.task.predict(model(x, domain).logits, allowed).cpu())
-        return self.task.score(torch.cat(predicted), data.y.cpu())
+        return scored(model, self.task, data, number, live, self.batch_size)
+
+
+def scored(
+    model: Model, task: Task, data: Data, domain: int, live: torch.Tensor | None = None, batch_size: int = 512
+) -> float:
+    """The score on the labelled rows of `data`, which is that domain's."""
+    allowed, marks = None if live is None else live[domain][None], []
+    for rows in torch.arange(len(data.y)).split(batch_size):
+        x = each(lambda part: part.to(model.device), data.rows(rows))
+        output = model(x, torch.full((len(rows),), domain, device=model.device))
+        marks.append(task.marks(output, data.y[rows.to(data.y.device)].to(model.device), allowed).cpu())
+    return task.score(torch.cat(marks))
 
 
 def mean(values: Sequence[float | None]) -> float | None:

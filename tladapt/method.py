@@ -45,6 +45,7 @@ class Method(nn.Module):
     needs: frozenset[str] = frozenset()
     remembers: str = "nothing"
     used = False  # by a fit, whose memory it then has
+    done = False  # set to end the stage after this step
 
     def __init__(self) -> None:
         super().__init__()

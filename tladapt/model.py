@@ -10,21 +10,37 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tladapt.data import Tensors, each
+from tladapt.data import Tensors, call, each
 from tladapt.layers.batchnorm import DomainNorm, with_policy
 from tladapt.layers.head import UpToHead
 
 
 @dataclass(frozen=True)
 class Output:
-    """What the model says: features (n, ..., d) and logits (n, ..., classes)."""
+    """What the model says: features (n, ..., d) and logits (n, ..., classes).
+
+    `mask` (n, ...) tells at which positions of the features there is something; None: everywhere.
+    """
 
     features: Tensor
     logits: Tensor
+    mask: Tensor | None = None
 
     def at(self, rows: slice | Tensor) -> "Output":
         """The output for these rows."""
-        return Output(self.features[rows], self.logits[rows])
+        return Output(self.features[rows], self.logits[rows], None if self.mask is None else self.mask[rows])
+
+    @property
+    def pooled(self) -> "Output":
+        """One row per sample: features (n, d) and logits (n, classes), the means over the positions."""
+        if self.features.ndim == 2:
+            return self
+        features, logits = self.features.flatten(1, -2), self.logits.flatten(1, -2).mean(1)
+        if self.mask is None:
+            return Output(features.mean(1), logits)
+        held = self.mask.flatten(1).to(features.dtype)
+        mean = torch.einsum("npd,np->nd", features, held / held.sum(1, keepdim=True).clamp(min=1))
+        return Output(mean, logits)
 
 
 class Model(nn.Module):
@@ -33,9 +49,12 @@ class Model(nn.Module):
     Parameters
     ----------
     encoder : Module
-        From inputs to features (n, ..., d).
+        From inputs (those of a dict by keyword) to features (n, ..., d); or to a pair of features and the mask (n, ...)
+        of the positions that hold something.
     head : Module
-        From features to logits (n, ..., classes).
+        From features to logits (n, ..., classes). One with `autoregressive = True` is called with (features, mask, y)
+        instead, y the answers that the labelled rows are to get, one part of which it may read to give the next; or
+        None, where it goes by its own.
     classes : int or sequence of str, optional
         How many classes, or their names; by default as many as the head has outputs.
     batchnorm : {"joint", "per-domain", "frozen"}
@@ -64,6 +83,8 @@ class Model(nn.Module):
                 f"Model(classes=...): {len(self.classes)} classes, but the head has {head.out_features} outputs"
             )
         self.inputs: dict[str, Any] = {}
+        self.rates: dict[nn.Parameter, float] = {}  # factors of the learning rate; 1 for the others
+        self._held: dict[nn.Module, list[nn.Parameter]] = {}
 
     @classmethod
     def of(
@@ -99,16 +120,43 @@ class Model(nn.Module):
         encoder = UpToHead(module, linear[-1]) if linear[-1] else nn.Identity()
         return cls(encoder, head, classes=classes, batchnorm=batchnorm, recipe=recipe)
 
-    def forward(self, x: Tensors, domain: Tensor | None = None) -> Output:
-        """The output for n rows; `domain` (n,) says whose they are (per-domain BatchNorm; by default the newest's)."""
+    def forward(self, x: Tensors, domain: Tensor | None = None, y: Tensor | None = None) -> Output:
+        """The output for n rows.
+
+        `domain` (n,) says whose they are (per-domain BatchNorm; by default the newest's); `y` is for an autoregressive
+        head: the answers of the first rows.
+        """
         norms = self.norms
         for layer in norms:
             layer.domain = domain
-        features = self.encoder(each(_scaled, x))
-        output = Output(features, self.head(features))
+        found = call(self.encoder, each(_scaled, x))
+        features, mask = found if isinstance(found, tuple) else (found, None)
+        autoregressive = getattr(self.head, "autoregressive", False)
+        logits = self.head(features, mask, y) if autoregressive else self.head(features)
+        if mask is not None and mask.shape == logits.shape[:-1]:
+            logits = logits.masked_fill(~mask[..., None], 0.0)  # nothing is said where there is nothing
+        output = Output(features, logits, mask)
         for layer in norms:
             layer.domain = None  # not to outlive this pass
         return output
+
+    def freeze(self, *parts: nn.Module) -> None:
+        """Hold these parts as they are until `thaw`: no gradients, and evaluation mode, so that no buffer moves."""
+        for part in parts:
+            self._held[part] = [p for p in part.parameters() if p.requires_grad]
+            part.requires_grad_(False).eval()
+
+    def thaw(self, *parts: nn.Module) -> None:
+        """Let these frozen parts, by default all, train again, but for what did not before."""
+        for part in parts or tuple(self._held):
+            for parameter in self._held.pop(part):
+                parameter.requires_grad_()
+            part.train(self.training)
+
+    def trained(self) -> list[nn.Parameter]:
+        """The parameters that train, now or once they are thawed."""
+        held = {p for parts in self._held.values() for p in parts}
+        return [p for p in self.parameters() if p.requires_grad or p in held]
 
     @property
     def norms(self) -> list[DomainNorm]:
@@ -135,17 +183,18 @@ class Model(nn.Module):
     @property
     def width(self) -> int:
         """The size d of a feature vector."""
-        if isinstance(self.head, nn.Linear):
-            return self.head.in_features
-        raise TypeError("model.width: the head is no nn.Linear, so the size of the features is not known")
+        if isinstance(width := getattr(self.head, "in_features", None), int):
+            return width
+        raise TypeError("model.width: the head has no in_features, so the size of the features is not known")
 
     def train(self, mode: bool = True) -> "Model":
-        """Training or evaluation mode; frozen BatchNorm stays in evaluation mode, else its statistics would move."""
+        """Training or evaluation mode; what is frozen stays in evaluation mode, else its statistics would move."""
         super().train(mode)
-        if self.batchnorm == "frozen":
-            for layer in self.modules():
-                if isinstance(layer, _BatchNorm):
-                    layer.eval()
+        norms = (
+            (layer for layer in self.modules() if isinstance(layer, _BatchNorm)) if self.batchnorm == "frozen" else ()
+        )
+        for part in (*self._held, *norms):
+            part.eval()
         return self
 
     def save(self, folder: str | Path) -> None:

@@ -31,6 +31,8 @@ class Report:
 
     Attributes
     ----------
+    metric, higher_is_better, share : str, bool, bool
+        What a score is, its direction, and whether it is a share, shown in percent.
     scores : list of list of float
         Row 0 before any training, row i + 1 after stage i; one column per domain; None: no labels to score.
     first : list of int
@@ -60,6 +62,8 @@ class Report:
     seed: int | None = 0
     seeds: list[int] = field(default_factory=list)
     metric: str = "accuracy"
+    higher_is_better: bool = True
+    share: bool = True
     increment: str = "domain"
     batchnorm: str = "joint"
     remembers: str = "nothing"
@@ -74,6 +78,15 @@ class Report:
         return [j for j, stage in enumerate(self.first) if (stage < last if old else stage == last)]
 
     @property
+    def _sign(self) -> int:
+        return 1 if self.higher_is_better else -1
+
+    @property
+    def _gains(self) -> list[list[float | None]]:
+        """The scores, higher being better."""
+        return [[None if v is None else self._sign * v for v in row] for row in self.scores]
+
+    @property
     def old(self) -> float | None:
         """The mean final score of the domains that came before the last stage."""
         return mean([self.scores[-1][j] for j in self._columns(old=True)])
@@ -85,9 +98,12 @@ class Report:
 
     @property
     def transfer(self) -> float | None:
-        """What the last stage gained on the new domains, `new` minus the score of the model before that stage."""
+        """What the last stage gained on the new domains, `new` minus the score of the model before that stage.
+
+        Like all gains, the other way round where lower is better: above 0 is an improvement.
+        """
         before = mean([self.scores[-2][j] for j in self._columns(old=False)])
-        return None if before is None or self.new is None else self.new - before
+        return None if before is None or self.new is None else self._sign * (self.new - before)
 
     @property
     def negative_transfer(self) -> bool | None:
@@ -97,17 +113,17 @@ class Report:
     @property
     def forgetting(self) -> float | None:
         """See `tladapt.evaluation.forgetting`."""
-        return forgetting(self.scores, self.first)
+        return forgetting(self._gains, self.first)
 
     @property
     def backward_transfer(self) -> float | None:
         """See `tladapt.evaluation.backward_transfer`."""
-        return backward_transfer(self.scores, self.first)
+        return backward_transfer(self._gains, self.first)
 
     @property
     def forward_transfer(self) -> float | None:
         """See `tladapt.evaluation.forward_transfer`."""
-        return forward_transfer(self.scores, self.first)
+        return forward_transfer(self._gains, self.first)
 
     @property
     def figures(self) -> dict[str, float | None]:

@@ -82,6 +82,14 @@ class Batch:
         found = [torch.arange(a, a + p.size) for a, p in zip(starts, self.parts, strict=True) if p.owner is owner]
         return torch.cat(found).to(self.domain.device) if found else self.index.new_zeros(0)
 
+    def of(self, owner: object) -> "Batch":
+        """The rows that the method `owner` added; the stage's own for None."""
+        rows, parts = self.added(owner), tuple(part for part in self.parts if part.owner is owner)
+        return replace(
+            self, x=each(lambda part: part[rows], self.x), y=self.y[rows[: sum(p.size for p in parts if p.labelled)]],
+            domain=self.domain[rows], index=self.index[rows], parts=parts,
+        )  # fmt: skip
+
     def join(self, other: "Batch | None") -> "Batch":
         """Both, the labelled rows of both first; the batch as it is, if there is no other."""
         if other is None:

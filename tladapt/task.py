@@ -1,5 +1,6 @@
 """What a task is: the loss on a batch, the score, and a sample of the model's own answers."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -12,10 +13,14 @@ if TYPE_CHECKING:  # the two modules below need Task
 
 
 class Task(Protocol):
-    """The loss on the labelled rows of a batch, the score of predictions, and a sample from the output."""
+    """The loss on the labelled rows of a batch, the score of answers, and a sample from the output.
+
+    Where a label has more than one value (pixels, letters), -1 stands where there is nothing to answer.
+    """
 
     metric: str
     higher_is_better: bool
+    share: bool  # whether the score is a share, which is shown in percent
 
     def check(self, domain: "Domain", classes: int) -> None:
         """Refuse a domain that the task cannot be done on with a head of `classes` outputs."""
@@ -24,19 +29,23 @@ class Task(Protocol):
         """The loss on the labelled rows, shape (); 0 where there are none."""
         ...
 
-    def predict(self, logits: Tensor, live: Tensor | None) -> Tensor:
+    def predict(self, output: "Output", live: Tensor | None) -> Tensor:
         """The answers, one per sample; `live`, of the logits' shape or broadcast to it, are the classes allowed."""
         ...
 
-    def score(self, predicted: Tensor, y: Tensor) -> float:
-        """The score of the answers."""
+    def marks(self, output: "Output", y: Tensor, live: Tensor | None) -> Tensor:
+        """What the score is computed from, as rows (any number per sample, k)."""
         ...
 
-    def sample(self, logits: Tensor, random: torch.Generator | None) -> Tensor:
-        """Answers drawn from the distribution that the model gives them."""
+    def score(self, marks: Tensor) -> float:
+        """The score, from the marks of all samples."""
         ...
 
-    def surprise(self, logits: Tensor, y: Tensor) -> Tensor:
+    def sample(self, ask: Callable[[Tensor | None], "Output"], random: torch.Generator | None) -> Tensor:
+        """Answers drawn from the distribution that the model gives them; `ask(y)` is its output, given answers y."""
+        ...
+
+    def surprise(self, output: "Output", y: Tensor) -> Tensor:
         """Minus the log-likelihood of y in nats, summed, shape ()."""
         ...
 

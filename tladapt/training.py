@@ -7,7 +7,7 @@ from functools import partial, wraps
 from typing import ParamSpec
 
 from rich.progress import Progress
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from tladapt.display.progress import DivergedError, Watch, bars
@@ -79,7 +79,7 @@ def train(
     """
     _check(model, stream, method, learned, epochs=epochs, steps=steps, batch_size=batch_size, lr=lr)
     method, task = method or Method(), task or Classification()
-    evaluator = Evaluator(domains_of(stream, evaluate), task, increment)
+    evaluator = Evaluator(domains_of(stream, evaluate), task, increment, min(512, 8 * batch_size))
     for domain in evaluator.domains:
         task.check(domain, len(model.classes))
     teachable = _teachable(stream, method)
@@ -109,8 +109,9 @@ def train(
                     notes.append(f"stage {index} ({now.name}): {', '.join(idle)} had nothing to act on")
                 scores.append(evaluator.scores(model, set(first)))
                 yield Report(
-                    scenario=scenario, method=repr(method), seed=seed, metric=task.metric, increment=increment,
-                    batchnorm=model.batchnorm, remembers=method.remembers, domains=list(numbers),
+                    scenario=scenario, method=repr(method), seed=seed, metric=task.metric, share=task.share,
+                    higher_is_better=task.higher_is_better, increment=increment, batchnorm=model.batchnorm,
+                    remembers=method.remembers, domains=list(numbers),
                     stages=[" + ".join(d.name for d in members(past)) for past in stream[: index + 1]],
                     first=[first.get(i, len(stream)) for i in range(len(numbers))], scores=list(scores),
                     notes=notes + alarms(shifts), label_shift=stored(shifts), seconds=time.perf_counter() - started,
@@ -142,8 +143,10 @@ def learn(
     model.train()
     method.train().prepare(model, stage)
     method.to(model.device)
-    parameters = [p for p in (*model.parameters(), *method.parameters()) if p.requires_grad]
-    stepper = optimizer(parameters, lr=lr)
+    paces: dict[float, list[nn.Parameter]] = {}
+    for parameter in (*model.trained(), *(p for p in method.parameters() if p.requires_grad)):
+        paces.setdefault(model.rates.get(parameter, 1.0), []).append(parameter)
+    stepper = optimizer([{"params": part, "lr": lr * rate} for rate, part in paces.items()], lr=lr)
     factors = [group["lr"] / lr for group in stepper.param_groups]
     watch, idle = Watch(stage.name, bar, steps), list[str]()
     with seeded(generator(stage.seed, stage.index, "model").initial_seed()):
@@ -153,7 +156,7 @@ def learn(
                 group["lr"] = lr * factor * schedule(progress)
             batch = stage.batch(step, progress)
             batch = batch.join(method.extend(model, batch))
-            output = model(batch.x, batch.domain)
+            output = model(batch.x, batch.domain, batch.y)
             losses = {"task": stage.task.loss(output, batch), **method.losses(model, batch, output)}
             idle = idle if step else _idle(method, losses, {part.owner for part in batch.parts})
             stepper.zero_grad()
@@ -161,10 +164,14 @@ def learn(
             method.adjust(model, batch)
             stepper.step()
             watch.see(losses)
+            if any(term.done for term in method.terms.values()):
+                break
     watch.look()
-    if not all(p.isfinite().all() for p in parameters):
+    if not all(p.isfinite().all() for part in paces.values() for p in part):
         raise DivergedError(f"the weights are no longer finite after stage {stage.name}; lower lr or a weight")
     method.consolidate(model.eval(), stage)
+    model.thaw()
+    model.rates.clear()
     return idle
 
 

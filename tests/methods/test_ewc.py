@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD
 
-from tladapt import EWC, Classification, DivergedError, Domain, LwF, Method, Model, Stage, fit
-from tladapt.methods.fisher import fisher, flat, some
+from tladapt import EWC, Classification, DivergedError, Domain, LwF, Method, Model, Output, Stage, fit
+from tladapt.methods.fisher import fisher, some
+from tladapt.methods.weights import flat
 
 
-def most_likely(self: Classification, logits: Tensor, random: torch.Generator | None) -> Tensor:
+def most_likely(self: Classification, ask: Callable[[None], Output], random: torch.Generator | None) -> Tensor:
     """Instead of a draw from the model, so that nothing is left to chance."""
-    return logits.argmax(-1)
+    return ask(None).logits.argmax(-1)
 
 
 @pytest.fixture
@@ -60,8 +61,8 @@ class TwoInputs(nn.Module):
         super().__init__()
         self.layer = nn.Linear(5, 4)
 
-    def forward(self, x: dict[str, Tensor]) -> Tensor:
-        return self.layer(torch.cat([x["left"], x["right"]], 1)).tanh()
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return self.layer(torch.cat([left, right], 1)).tanh()
 
 
 # The Fisher information

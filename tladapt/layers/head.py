@@ -14,9 +14,9 @@ class UpToHead(nn.Module):
         self.module, self.head, self.tap = module, head, Tap()
         setattr(module.get_submodule(parent), name, self.tap)
 
-    def forward(self, x: Tensors) -> Tensor:
+    def forward(self, *x: Tensors, **named: Tensor) -> Tensor:
         """The input of the head."""
-        output = self.module(x)
+        output = self.module(*x, **named)
         features = getattr(output, "logits", output)  # of Inception, which has auxiliary ones beside them in training
         if features is not self.tap.seen:
             raise ValueError(

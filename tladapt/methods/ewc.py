@@ -5,7 +5,8 @@ from torch import Tensor
 
 from tladapt.method import Method
 from tladapt.methods.checks import positive, whole
-from tladapt.methods.fisher import fisher, flat
+from tladapt.methods.fisher import fisher
+from tladapt.methods.weights import flat
 from tladapt.model import Model, Output
 from tladapt.stage import Batch, Stage
 

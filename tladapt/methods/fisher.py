@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from tladapt.data import Tensors, each
-from tladapt.model import Model
+from tladapt.methods.weights import flat, weights
+from tladapt.model import Model, Output
 from tladapt.stage import Batch, Stage
 from tladapt.task import masked
 
@@ -17,7 +19,7 @@ CHUNK = 2**25  # numbers in the per-sample gradients held at once: 128 MB
 
 
 def fisher(model: Model, stage: Stage, samples: int, random: torch.Generator) -> Tensor:
-    r"""The diagonal of the Fisher information, one value >= 0 per parameter, in the order of `flat(model)`.
+    r"""The diagonal of the Fisher information, one value >= 0 per parameter, in the order of `weights.flat(model)`.
 
     .. math:: F_i = \mathbb{E}_x\,\mathbb{E}_{y \sim p(y | x, \theta)} \left( \partial_i \log p(y | x, \theta) \right)^2
 
@@ -53,13 +55,13 @@ def _squares(model: Model, stage: Stage, batch: Batch, rows: Tensor, random: tor
     x, domain = each(lambda part: part[rows], batch.x), batch.domain[rows]
     live = None if batch.live is None else batch.live[domain]
     with torch.no_grad():
-        y = stage.task.sample(masked(model(x, domain).logits, live), random)
-    parameters = {name: p.detach() for name, p in model.named_parameters()}
+        y = stage.task.sample(lambda y: only(model(x, domain, y), live), random)
+    parameters = {name: weight.detach() for name, weight in weights(model).items()}
 
     def surprise(parameters: dict[str, Tensor], x: Tensors, domain: Tensor, live: Tensor | None, y: Tensor) -> Tensor:
         one = each(lambda part: part[None], x)
-        logits = functional_call(model, parameters, (one, domain[None])).logits
-        return stage.task.surprise(masked(logits, None if live is None else live[None]), y[None])
+        output = functional_call(model, parameters, (one, domain[None], y[None]))
+        return stage.task.surprise(only(output, None if live is None else live[None]), y[None])
 
     score = grad(surprise)
     try:
@@ -67,9 +69,14 @@ def _squares(model: Model, stage: Stage, batch: Batch, rows: Tensor, random: tor
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # torch warns of layers that it batches by a loop of its own
             scores = every(parameters, x, domain, live, y)
-        return torch.cat([g.square().sum(0).flatten() for g in scores.values()])
+        return torch.cat([scores[name].square().sum(0).flatten() for name in parameters])
     except (RuntimeError, UserWarning):  # layers that cannot be batched, such as recurrent ones: one by one
         return _one_by_one(score, parameters, x, domain, live, y)
+
+
+def only(output: Output, live: Tensor | None) -> Output:
+    """The output, with the classes that are not live all but impossible."""
+    return replace(output, logits=masked(output.logits, live))
 
 
 def _one_by_one(
@@ -79,15 +86,10 @@ def _one_by_one(
     total = torch.zeros(sum(p.numel() for p in parameters.values()), device=y.device)
     for i, (one, own) in enumerate(zip(y, domain, strict=True)):
         gradient = score(parameters, each(partial(select, i), x), own, None if live is None else live[i], one)
-        total += torch.cat([g.square().flatten() for g in gradient.values()])
+        total += torch.cat([gradient[name].square().flatten() for name in parameters])
     return total
 
 
 def select(row: int, part: Tensor) -> Tensor:
     """One row."""
     return part[row]
-
-
-def flat(model: Model) -> Tensor:
-    """All parameters as one vector, differentiable."""
-    return torch.cat([p.flatten() for p in model.parameters()])

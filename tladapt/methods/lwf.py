@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tladapt.data import Tensors, each
 from tladapt.method import Method
 from tladapt.methods.checks import positive
 from tladapt.model import Model, Output
 from tladapt.stage import Batch, Stage
 from tladapt.task import masked
+
+LARGEST = 2**26  # numbers in the old answers that are kept: 256 MB; a teacher gives what would be more
 
 
 class LwF(Method):
@@ -33,7 +34,7 @@ class LwF(Method):
     Notes
     -----
     Differences from the paper: no warm-up of the new head; the divergence times T^2, so that T does not change
-    the size of the gradient. Where rows are the same whenever read, the old answers are computed once per stage; else
+    the size of the gradient. Where rows are the same whenever read, the old answers are computed once per stage; else,
     a copy of the old model answers at every step. Page: methods/lwf.py.
 
     References
@@ -60,35 +61,36 @@ class LwF(Method):
         if self.sets is None:
             return
         teacher = copy.deepcopy(model).eval().requires_grad_(False)
-        if not all(domain.train.in_memory for domain in stage.domains):
-            self.teacher = teacher
-            return
         sizes = torch.zeros(max(stage.ids) + 1, dtype=torch.long)
         sizes[list(stage.ids)] = torch.tensor([len(domain.train) for domain in stage.domains])
+        answers = int(sizes.sum()) * self._ask(teacher, next(stage.batches(1))).numel()
+        if answers > LARGEST or not all(domain.train.in_memory for domain in stage.domains):
+            self.teacher = teacher
+            return
         self.offset = (sizes.cumsum(0) - sizes).to(model.device)
-        asked = [(self.offset[b.domain] + b.index, self._ask(teacher, b.x, b.domain)) for b in stage.batches()]
+        asked = [(self.offset[b.domain] + b.index, self._ask(teacher, b)) for b in stage.batches()]
         places, answers = (torch.cat(parts) for parts in zip(*asked, strict=True))
         self.answers = torch.empty_like(answers).index_copy(0, places, answers)
 
-    def _ask(self, teacher: Model, x: Tensors, domain: Tensor) -> Tensor:
+    def _ask(self, teacher: Model, batch: Batch) -> Tensor:
         with torch.no_grad():
-            return teacher(x, domain).logits
+            return teacher(batch.x, batch.domain, batch.y).logits
 
     def loss(self, model: Model, batch: Batch, output: Output) -> Tensor:
         """The weighted divergence on the stage's own samples; 0 in the first stage."""
         own = batch.added(None)
         if self.sets is None or not len(own) or (self.answers is None and self.teacher is None):
             return output.logits.new_zeros(())
-        new, old = output.logits[own], self._old(batch, own)
+        new, old = output.logits[own], self._old(batch.of(None))
         terms = [self._divergence(masked(new, live[None]), masked(old, live[None])) for live in self.sets]
         return self.weight * torch.stack(terms).sum()
 
-    def _old(self, batch: Batch, own: Tensor) -> Tensor:
+    def _old(self, own: Batch) -> Tensor:
         if self.teacher is not None:
-            return self._ask(self.teacher, each(lambda part: part[own], batch.x), batch.domain[own])
+            return self._ask(self.teacher, own)
         assert self.answers is not None  # `prepare` made a teacher or answers
         assert self.offset is not None
-        return self.answers[self.offset[batch.domain[own]] + batch.index[own]]
+        return self.answers[self.offset[own.domain] + own.index]
 
     def _divergence(self, new: Tensor, old: Tensor) -> Tensor:
         q, p = ((logits / self.temperature).log_softmax(-1).flatten(0, -2) for logits in (new, old))

@@ -1,5 +1,7 @@
 """Classification."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,7 +13,7 @@ from tladapt.task import masked
 
 
 class Classification:
-    """One class per sample, pixel or token: logits (n, ..., classes), y (n, ...).
+    """One class per sample, pixel or token: logits (n, ..., classes), y (n, ...), -1 for none.
 
     Parameters
     ----------
@@ -20,7 +22,7 @@ class Classification:
         answers) and in the loss (the mean over the classes of a batch).
     """
 
-    higher_is_better = True
+    higher_is_better = share = True
 
     def __init__(self, balanced: bool = False) -> None:
         self.balanced = balanced
@@ -46,40 +48,49 @@ class Classification:
         live = None if batch.live is None else batch.live[batch.domain[batch.source]]
         logits = masked(output.logits[batch.source], live).flatten(0, -2)
         y, weights = batch.y.flatten(), batch.weights
-        if weights is None and not self.balanced:
+        if weights is None and not self.balanced and batch.y.ndim == 1:
             return F.cross_entropy(logits, y)
-        weights = (
-            torch.ones_like(logits[:, 0]) if weights is None else weights.repeat_interleave(len(y) // len(weights))
-        )
+        there = (y >= 0).to(logits.dtype)
+        weights = there if weights is None else weights.repeat_interleave(len(y) // len(weights)) * there
         if self.balanced:
-            weights = weights / logits.new_zeros(logits.shape[1]).index_add(0, y, weights)[y]
-        return torch.dot(weights, F.cross_entropy(logits, y, reduction="none")) / weights.sum()
+            place = y.clamp(min=0)
+            sizes = logits.new_zeros(logits.shape[1]).index_add(0, place, weights)
+            weights = weights / sizes[place].clamp(min=torch.finfo(sizes.dtype).tiny)
+        losses = F.cross_entropy(logits, y, reduction="none", ignore_index=-1)
+        return torch.dot(weights, losses) / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
 
-    def predict(self, logits: Tensor, live: Tensor | None) -> Tensor:
+    def predict(self, output: Output, live: Tensor | None) -> Tensor:
         """The most likely class."""
-        return masked(logits, live).argmax(-1)
+        return masked(output.logits, live).argmax(-1)
 
-    def score(self, predicted: Tensor, y: Tensor) -> float:
+    def marks(self, output: Output, y: Tensor, live: Tensor | None) -> Tensor:
+        """By label: whether the answer is right, and the class."""
+        answers = self.predict(output, live)
+        if answers.shape != y.shape:
+            raise ValueError(f"{len(y)} labels of shape {tuple(y.shape)}, but answers of shape {tuple(answers.shape)}")
+        return torch.stack([(answers == y).long(), y], -1)[y >= 0]
+
+    def score(self, marks: Tensor) -> float:
         """The share of right answers, in [0, 1].
 
-        >>> Classification().score(torch.tensor([0, 1, 1, 1]), torch.tensor([0, 1, 1, 0]))
+        >>> logits = torch.tensor([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6]])
+        >>> task = Classification()
+        >>> task.score(task.marks(Output(logits, logits), torch.tensor([0, 1, 1, 1]), None))
         0.75
         """
-        if predicted.shape != y.shape:
-            raise ValueError(
-                f"{len(y)} labels of shape {tuple(y.shape)}, but answers of shape {tuple(predicted.shape)}"
-            )
-        right = (predicted == y).double()
+        right, y = marks[:, 0].double(), marks[:, 1]
         if not self.balanced:
             return float(right.mean())
         return float(torch.stack([right[y == c].mean() for c in y.unique()]).mean())
 
-    def sample(self, logits: Tensor, random: torch.Generator | None) -> Tensor:
+    def sample(self, ask: Callable[[Tensor | None], Output], random: torch.Generator | None) -> Tensor:
         """One class per row of logits."""
-        chances = logits.detach().softmax(-1).flatten(0, -2).cpu()
-        drawn = torch.multinomial(chances, 1, generator=random).to(logits.device)
-        return drawn.reshape(logits.shape[:-1])
+        output = ask(None)
+        chances = output.logits.detach().softmax(-1).flatten(0, -2).cpu()
+        drawn = torch.multinomial(chances, 1, generator=random).to(output.logits.device)
+        drawn = drawn.reshape(output.logits.shape[:-1])
+        return drawn if output.mask is None or output.mask.shape != drawn.shape else drawn.masked_fill(~output.mask, -1)
 
-    def surprise(self, logits: Tensor, y: Tensor) -> Tensor:
+    def surprise(self, output: Output, y: Tensor) -> Tensor:
         """The cross-entropy in nats, summed."""
-        return F.cross_entropy(logits.flatten(0, -2), y.flatten(), reduction="sum")
+        return F.cross_entropy(output.logits.flatten(0, -2), y.flatten(), reduction="sum", ignore_index=-1)
