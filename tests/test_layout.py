@@ -161,3 +161,21 @@ def prints(path: Path) -> bool:
 
 def test_nothing_but_the_command_line_prints():
     assert [path for path in SOURCES if prints(path) and "cli" not in path.relative_to(PACKAGE).parts] == []
+
+
+KINDS = (
+    "image|pixel|picture|photo|token|text|word|sentence|letter|language|vocabulary|speech|sound|audio|wave|transcript|table|column|"
+    "mask|segmentation|classification|regression|perplexity|ctc|transformer|resnet|vgg|inception|bert|gpt|wav2vec|word2vec|unet|"
+    "backbone|vision|modality"
+)  # fmt: skip
+
+
+def test_no_method_knows_what_the_data_or_the_task_is():
+    pattern = re.compile(rf"(?<![A-Za-z\\])({KINDS})(s|es)?(?![A-Za-z])", re.IGNORECASE)
+    found = [
+        f"{path.name}:{number}: {match[0]}"
+        for path in sorted((PACKAGE / "methods").glob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        for match in pattern.finditer(line)
+    ]
+    assert found == []
