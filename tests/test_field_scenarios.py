@@ -16,7 +16,7 @@ from tladapt import Domain, Model
 from tladapt.scenarios import SCENARIOS, Scenario, named
 from tladapt.scenarios.features import PRODUCTS, pairs
 from tladapt.scenarios.objects import OFFICE, THINGS
-from tladapt.scenarios.speech import BANDS, log_mel, mel_bank
+from tladapt.scenarios.speech import BANDS, MEL, log_mel
 from tladapt.streams import domains_of, members
 
 FIELD = [name for name in SCENARIOS if name not in ("digits", "split-digits")]
@@ -62,7 +62,7 @@ def test_all_ordered_pairs():
 
 
 def test_a_tone_lights_the_band_of_its_pitch():
-    bank = mel_bank()
+    bank = MEL.bank
     assert bank.shape == (BANDS, 129)
     for band in (3, 15, 28):
         hertz = 4000 * int(bank[band].argmax()) / 128

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from tladapt.backbones import cnn
 from tladapt.domains import Domain
+from tladapt.layers.log_mel import LogMel
 from tladapt.methods import MMD
 from tladapt.scenarios.files import find
 from tladapt.scenarios.scenario import Scenario, known
@@ -16,6 +17,8 @@ from tladapt.streams import adaptation
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 RATE, BANDS, FRAMES = 8000, 32, 32  # samples a second; bands and frames of a spectrogram
+WINDOW, HOP = 256, 80  # samples in a window, and from one to the next
+MEL = LogMel(RATE, BANDS, WINDOW, HOP)
 
 
 def spoken_digits(source: str = "jackson", target: str = "theo") -> Scenario:
@@ -45,23 +48,8 @@ def _speaker(name: str) -> Domain:
 
 def log_mel(sound: Tensor) -> Tensor:
     """The log-mel spectrogram of a sound (samples,) at 8 kHz, stretched to (1, 32, 32), of mean 0 and variance 1."""
-    power = torch.stft(
-        F.pad(sound, (0, max(0, 256 - len(sound)))),
-        256,
-        hop_length=80,
-        window=torch.hann_window(256),
-        return_complex=True,
-    )
-    mel = (mel_bank() @ power.abs().square() + 1e-6).log()
-    mel = F.interpolate(mel[None, None], size=(BANDS, FRAMES), mode="bilinear", align_corners=False)[0]
+    sound = F.pad(sound, (0, max(0, WINDOW - len(sound))))[None]
+    sound = F.pad(sound, (WINDOW // 2, WINDOW // 2), mode="reflect")  # so that every sample is in a window's middle
+    frames, _ = MEL(sound, torch.tensor([sound.shape[1]]))
+    mel = F.interpolate(frames.transpose(1, 2)[None], size=(BANDS, FRAMES), mode="bilinear", align_corners=False)[0]
     return (mel - mel.mean()) / mel.std()
-
-
-def mel_bank() -> Tensor:
-    """Triangular filters (bands, 129) whose centres are equally far apart in mel = 2595 log10(1 + Hz / 700)."""
-    mel = torch.linspace(0, 2595 * torch.log10(torch.tensor(1 + RATE / 2 / 700)).item(), BANDS + 2)
-    edges = 700 * (10 ** (mel / 2595) - 1)
-    hertz = torch.linspace(0, RATE / 2, 129)
-    up = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    down = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
-    return torch.minimum(up, down).clamp(min=0)
