@@ -49,6 +49,13 @@ class Task(Protocol):
         """Minus the log-likelihood of y in nats, summed, shape ()."""
         ...
 
+    def divergence(self, new: Tensor, old: Tensor, temperature: float) -> Tensor:
+        """How far the answers by the logits `new` are from those by `old`, the mean over all rows, shape ().
+
+        Both are softened by the temperature, and the whole is scaled so that it does not change the size of a gradient.
+        """
+        ...
+
 
 def masked(logits: Tensor, live: Tensor | None) -> Tensor:
     """The logits, with -1e4 where a class is not live: with -inf a dead class would give 0 * inf = NaN."""

@@ -4,13 +4,12 @@ import copy
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tladapt.method import Method
 from tladapt.methods.checks import positive
 from tladapt.model import Model, Output
 from tladapt.stage import Batch, Stage
-from tladapt.task import masked
+from tladapt.task import Task, masked
 
 LARGEST = 2**26  # numbers in the old answers that are kept: 256 MB; a teacher gives what would be more
 
@@ -22,7 +21,7 @@ class LwF(Method):
 
     the mean over the stage's own samples x; p is the model as the stage found it, q the model now, both softened
     by the temperature T; o runs over the sets of classes that were told apart before (one set, but for task-incremental
-    streams one per old task).
+    streams one per old task). Where answers are no classes, the divergence is the task's own (see `Task.divergence`).
 
     Parameters
     ----------
@@ -52,12 +51,13 @@ class LwF(Method):
         positive("LwF", weight=weight, temperature=temperature)
         self.weight, self.temperature = weight, temperature
         self.teacher: Model | None = None
+        self.task: Task | None = None  # of the stage
         for name in ("sets", "answers", "offset"):
             self.register_buffer(name, None)
 
     def prepare(self, model: Model, stage: Stage) -> None:
         """Keep what the model answers now, or the model itself."""
-        self.answers = self.teacher = None
+        self.answers, self.teacher, self.task = None, None, stage.task
         if self.sets is None:
             return
         teacher = copy.deepcopy(model).eval().requires_grad_(False)
@@ -79,11 +79,11 @@ class LwF(Method):
     def loss(self, model: Model, batch: Batch, output: Output) -> Tensor:
         """The weighted divergence on the stage's own samples; 0 in the first stage."""
         own = batch.added(None)
-        if self.sets is None or not len(own) or (self.answers is None and self.teacher is None):
+        if self.sets is None or self.task is None or not len(own) or (self.answers is None and self.teacher is None):
             return output.logits.new_zeros(())
         new, old = output.logits[own], self._old(batch.of(None))
-        terms = [self._divergence(masked(new, live[None]), masked(old, live[None])) for live in self.sets]
-        return self.weight * torch.stack(terms).sum()
+        pairs = [(masked(new, live[None]), masked(old, live[None])) for live in self.sets]
+        return self.weight * torch.stack([self.task.divergence(*pair, self.temperature) for pair in pairs]).sum()
 
     def _old(self, own: Batch) -> Tensor:
         if self.teacher is not None:
@@ -91,10 +91,6 @@ class LwF(Method):
         assert self.answers is not None  # `prepare` made a teacher or answers
         assert self.offset is not None
         return self.answers[self.offset[own.domain] + own.index]
-
-    def _divergence(self, new: Tensor, old: Tensor) -> Tensor:
-        q, p = ((logits / self.temperature).log_softmax(-1).flatten(0, -2) for logits in (new, old))
-        return self.temperature**2 * F.kl_div(q, p, reduction="batchmean", log_target=True)
 
     def consolidate(self, model: Model, stage: Stage) -> None:
         """Note which classes were told apart; the old answers have served."""

@@ -94,3 +94,8 @@ class Classification:
     def surprise(self, output: Output, y: Tensor) -> Tensor:
         """The cross-entropy in nats, summed."""
         return F.cross_entropy(output.logits.flatten(0, -2), y.flatten(), reduction="sum", ignore_index=-1)
+
+    def divergence(self, new: Tensor, old: Tensor, temperature: float) -> Tensor:
+        r"""The divergence :math:`T^2\,\mathrm{KL}(p^T \,\|\, q^T)` in nats of the classes, p by `old`, q by `new`."""
+        q, p = ((logits / temperature).log_softmax(-1).flatten(0, -2) for logits in (new, old))
+        return temperature**2 * F.kl_div(q, p, reduction="batchmean", log_target=True)
