@@ -8,9 +8,10 @@ import torch
 
 from tladapt.domains import Domain
 from tladapt.readers.folders import Images
+from tladapt.readers.sounds import Sounds
 from tladapt.readers.tables import Table
 
-Reader = Images | Table
+Reader = Images | Sounds | Table
 TABLES = (".csv", ".txt")
 
 
@@ -99,7 +100,7 @@ def reader_from(spec: dict[str, Any]) -> Reader:
     ValueError
         If it describes none.
     """
-    kinds: dict[Any, type[Reader]] = {"images": Images, "table": Table}
+    kinds: dict[Any, type[Reader]] = {"images": Images, "sounds": Sounds, "table": Table}
     try:
         kind = kinds[spec["kind"]]
         return kind(**{name: value for name, value in spec.items() if name != "kind"})
@@ -108,7 +109,7 @@ def reader_from(spec: dict[str, Any]) -> Reader:
 
 
 def _hint(reader: Reader) -> str:
-    if isinstance(reader, Images):
+    if not isinstance(reader, Table):
         return "give one folder of images per class"
     columns = ", ".join([*reader.numbers, *reader.words][:10])
     return f"name the column that holds it with label= (now {reader.label!r}; there are {columns})"

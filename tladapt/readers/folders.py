@@ -37,17 +37,8 @@ class Images:
             If there are none, a file is no image or has more than 16 bits a pixel, or images lie both beside and
             within class folders.
         """
-        if path.is_file():
-            return self._stack([path]), None, [str(path)]
-        entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-        folders = [entry for entry in entries if entry.is_dir()]
-        if folders and len(folders) < len(entries):
-            stray = next(entry for entry in entries if not entry.is_dir())
-            raise ValueError(f"{stray}: lies beside class folders; move it into one")
-        files = [file for folder in folders or [path] for file in _files(folder)]
-        if not files:
-            raise ValueError(f"{path}: no images in it")
-        return self._stack(files), [file.parent.name for file in files] if folders else None, list(map(str, files))
+        files, labels = files_in(path, "images")
+        return self._stack(files), labels, list(map(str, files))
 
     def _stack(self, files: list[Path]) -> Tensor:
         return torch.stack([self._one(file) for file in files])
@@ -79,5 +70,26 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I;16") else image
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+def files_in(path: Path, what: str) -> tuple[list[Path], list[str] | None]:
+    """The files, and the name of each one's class: of the folder per class that it lies in; None without such folders.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or files lie both beside and within class folders; `what` says what they should be.
+    """
+    if path.is_file():
+        return [path], None
+    entries = _visible(path)
+    folders = [entry for entry in entries if entry.is_dir()]
+    if folders and len(folders) < len(entries):
+        stray = next(entry for entry in entries if not entry.is_dir())
+        raise ValueError(f"{stray}: lies beside class folders; move it into one")
+    files = [file for folder in folders for file in _visible(folder)] if folders else entries
+    if not files:
+        raise ValueError(f"{path}: no {what} in it")
+    return files, [file.parent.name for file in files] if folders else None
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
