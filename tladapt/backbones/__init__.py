@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tladapt.backbones.deepspeech2 import deepspeech2
+from tladapt.backbones.language import language
 from tladapt.backbones.small import cnn, lenet, mlp
+from tladapt.backbones.text import text
+from tladapt.backbones.translation import translation
+from tladapt.backbones.word2vec import word2vec
 from tladapt.model import Model
 
-__all__ = ["cnn", "lenet", "mlp"]
+__all__ = ["cnn", "deepspeech2", "language", "lenet", "mlp", "text", "translation", "word2vec"]
+WHOLE = {"deepspeech2": "weights", "text": "name", "language": "name", "translation": "name", "word2vec": "vectors"}  # may name a place to load
 
 
 def build(recipe: dict[str, Any], classes: int | Sequence[str], batchnorm: str) -> Model:
@@ -21,6 +27,8 @@ def build(recipe: dict[str, Any], classes: int | Sequence[str], batchnorm: str) 
     if name not in __all__:
         raise ValueError(f"backbone {name!r}: expected one of {', '.join(__all__)}")
     try:
+        if isinstance(recipe["arguments"].get(WHOLE.get(name)), str):  # a saved model loads nothing from elsewhere
+            raise TypeError(f"{WHOLE[name]} is a place to load from, not what was there")
         return globals()[name](**recipe["arguments"], classes=classes, batchnorm=batchnorm)
     except (TypeError, KeyError) as error:
         raise ValueError(f"backbone {name!r}: its arguments do not fit ({error})") from error

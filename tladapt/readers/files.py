@@ -10,14 +10,15 @@ from tladapt.domains import Domain
 from tladapt.readers.folders import Images
 from tladapt.readers.sounds import Sounds
 from tladapt.readers.tables import Table
+from tladapt.readers.texts import Texts
 
-Reader = Images | Sounds | Table
+Reader = Images | Sounds | Table | Texts
 TABLES = (".csv", ".txt")
 
 
 def read_domains(
     sources: Sequence[Any], *, names: Sequence[str] | None = None, label: str = "label", size: int = 32,
-    test: float = 0.2, seed: int = 0,
+    reader: Reader | None = None, test: float = 0.2, seed: int = 0,
 ) -> tuple[list[Domain], Reader]:  # fmt: skip
     """Domains of one kind: folders of images, CSV files, or data frames.
 
@@ -32,13 +33,16 @@ def read_domains(
         The column that holds the label.
     size : int
         The side in pixels that images are resized to.
+    reader : Texts, Sounds or Images, optional
+        How to read the sources, such as `Texts(tokenizer("bert-base-uncased"))` for a column of texts; by default
+        folders are images, and tables are numbers and words.
     test, seed
         The share of labelled rows that is held out; see `Domain`.
 
     Returns
     -------
     domains : list of Domain
-    reader : Images or Table
+    reader : Images, Table or the one given
         How they were read; `model.inputs = reader.spec()` lets a saved model read the same.
 
     Raises
@@ -54,9 +58,10 @@ def read_domains(
         raise ValueError(f"names: {len(names)} of them for {len(sources)} sources")
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
         raise ValueError(f"{twice[0]}: comes twice; give every domain once, by a name of its own")
-    reader, classes, domains = reader_for(sources[0], label, size), list[str](), list[Domain]()
+    given, reader = reader, reader or reader_for(sources[0], label, size)
+    classes, domains = list[str](), list[Domain]()
     for source, name in zip(sources, names, strict=True):
-        if type(reader_for(source)) is not type(reader):
+        if given is None and type(reader_for(source)) is not type(reader):
             raise ValueError(f"{name}: one of {names[0]} and {name} is a folder of images, the other a table")
         source = Path(source) if isinstance(source, str) else source
         x, labels, _ = reader.read(source)
@@ -70,7 +75,9 @@ def read_domains(
                 f"{name}: the label {unknown[0]!r} is none of the classes of {names[0]}: {', '.join(classes)}"
             )
         y = None if labels is None else torch.tensor([classes.index(c) for c in labels])
-        if not domains and isinstance(reader, Table):  # again, with means and words of its training rows alone
+        if (
+            not domains and given is None and isinstance(reader, Table)
+        ):  # again, with means and words of its training rows alone
             places = Domain(name, (torch.arange(len(x))[:, None], y), test, classes=classes, seed=seed).train
             reader = Table(label)
             x, *_ = reader.read(source, places.x[:, 0].tolist())
@@ -100,15 +107,17 @@ def reader_from(spec: dict[str, Any]) -> Reader:
     ValueError
         If it describes none.
     """
-    kinds: dict[Any, type[Reader]] = {"images": Images, "sounds": Sounds, "table": Table}
+    kinds: dict[Any, type[Reader]] = {"images": Images, "sounds": Sounds, "table": Table, "texts": Texts}
     try:
         kind = kinds[spec["kind"]]
         return kind(**{name: value for name, value in spec.items() if name != "kind"})
     except (KeyError, TypeError) as error:
-        raise ValueError(f"inputs: {spec!r} describes no reader of files") from error
+        raise ValueError(f"inputs: {repr(spec)[:300]} describes no reader of files") from error
 
 
 def _hint(reader: Reader) -> str:
+    if isinstance(reader, Texts):
+        return f"name the column that holds it with Texts(label=...) (now {reader.label!r})"
     if not isinstance(reader, Table):
         return "give one folder of images per class"
     columns = ", ".join([*reader.numbers, *reader.words][:10])

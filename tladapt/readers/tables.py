@@ -42,7 +42,7 @@ class Table:
             If the table is empty or ragged, a column of the first table is missing, or a cell is no number that single
             precision can hold.
         """
-        columns, name = (_csv(source), str(source)) if isinstance(source, Path) else (_frame(source), "data frame")
+        columns, name = columns_of(source)
         labels = columns.pop(self.label, None)
         if labels is not None and "" in labels:
             raise ValueError(f"{name}, row {labels.index('') + 1}: no {self.label!r}; drop the row or the whole column")
@@ -85,6 +85,11 @@ class Table:
     def spec(self) -> dict[str, Any]:
         """What `reader_from` builds this again from."""
         return {"kind": "table", **asdict(self)}
+
+
+def columns_of(source: Any) -> tuple[dict[str, list[str]], str]:
+    """The columns of a CSV file (a `Path`) or data frame as text, and what messages call it."""
+    return (_csv(source), str(source)) if isinstance(source, Path) else (_frame(source), "data frame")
 
 
 def _csv(path: Path) -> dict[str, list[str]]:

@@ -1,0 +1,189 @@
+"""Texts as ids of one length, by a tokenizer that is saved with the model."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tladapt.backbones.extras import needed
+from tladapt.readers.tables import columns_of
+
+PADDING, UNKNOWN = ("[PAD]", "<pad>"), "[UNK]"
+KINDS = ("wordpiece", "words")
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts as {"input_ids", "attention_mask"}, each (n, length); what is longer is cut, what is shorter is padded.
+
+    Parameters
+    ----------
+    tokenizer : str
+        The JSON of a fast tokenizer: from `tokenizer(name)`, `train_tokenizer(strings)` or `word_tokenizer(words)`.
+    length : int
+        Ids per text, >= 1, with those that the tokenizer adds, such as [CLS].
+    text, label : str
+        The columns that hold the text and the label.
+
+    Raises
+    ------
+    ValueError
+        If `length` is out of range, the library is missing, or `tokenizer` is none.
+
+    Examples
+    --------
+    >>> reader = Texts(word_tokenizer(["good", "bad"]), length=4)
+    >>> reader.encode(["Not bad", ""])["input_ids"]
+    tensor([[0, 2, 0, 0], [0, 0, 0, 0]])
+    >>> reader.encode(["Not bad", ""])["attention_mask"]
+    tensor([[1, 1, 0, 0], [0, 0, 0, 0]])
+    """
+
+    tokenizer: str = field(repr=False)
+    length: int = 64
+    text: str = "text"
+    label: str = "label"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.length, int) or self.length < 1:
+            raise ValueError(f"Texts(length={self.length!r}): expected a whole number of ids, 1 or more")
+        self._fast  # noqa: B018 (so that it is refused here, and not when the first text is read)
+
+    @cached_property
+    def _fast(self) -> Any:
+        library = needed("tokenizers", extra="text")
+        try:
+            fast = library.Tokenizer.from_str(self.tokenizer)
+            fast.enable_truncation(self.length)
+        except Exception as error:  # the library raises no kind of its own
+            raise ValueError(
+                f"Texts(tokenizer=...): the JSON of no fast tokenizer ({error}); give tokenizer(name), "
+                "train_tokenizer(strings) or word_tokenizer(words)"
+            ) from error
+        known = fast.get_vocab()
+        token = next((token for token in PADDING if token in known), None)
+        given = fast.padding or {"pad_id": known.get(token, 0), "pad_token": token or ""}
+        fast.enable_padding(length=self.length, pad_id=given["pad_id"], pad_token=given["pad_token"])
+        return fast
+
+    @property
+    def size(self) -> int:
+        """How many ids there are."""
+        return self._fast.get_vocab_size()
+
+    def encode(self, strings: Sequence[str]) -> dict[str, Tensor]:
+        """The ids of every string and the mask of those that are no padding, int64."""
+        if isinstance(strings, str):
+            raise TypeError(f"encode({strings!r}): give a list of strings")
+        coded = self._fast.encode_batch(list(strings))
+        ids = torch.tensor([one.ids for one in coded], dtype=torch.long).reshape(-1, self.length)
+        mask = torch.tensor([one.attention_mask for one in coded], dtype=torch.long).reshape(-1, self.length)
+        return {"input_ids": ids, "attention_mask": mask}
+
+    def answers(self, strings: Sequence[str]) -> Tensor:
+        """The ids of every string as labels (n, length), -1 for padding."""
+        coded = self.encode(strings)
+        return coded["input_ids"].masked_fill(coded["attention_mask"] == 0, -1)
+
+    def decode(self, ids: Tensor) -> list[str]:
+        """The text of each row of ids (n, L), without special tokens; -1 is nothing."""
+        return self._fast.decode_batch([[i for i in row if i >= 0] for row in ids.tolist()])
+
+    def read(self, source: Any) -> tuple[dict[str, Tensor], list[str] | None, list[str]]:
+        """The texts of a CSV file or data frame, the label of each (None without that column), and their row numbers.
+
+        Raises
+        ------
+        ValueError
+            If the table cannot be read or is empty, has no column of texts, or a row has no label.
+        """
+        columns, name = columns_of(source)
+        if self.text not in columns:
+            raise ValueError(
+                f"{name}: no column {self.text!r}; name the one that holds the text with Texts(text=...); there are "
+                f"{', '.join(list(columns)[:10])}"
+            )
+        labels = columns.get(self.label)
+        if labels is not None and "" in labels:
+            raise ValueError(f"{name}, row {labels.index('') + 1}: no {self.label!r}; drop the row or the whole column")
+        if not (count := len(columns[self.text])):
+            raise ValueError(f"{name}: no rows of data in it")
+        return self.encode(columns[self.text]), labels, [str(row + 1) for row in range(count)]
+
+    def spec(self) -> dict[str, Any]:
+        """What `reader_from` builds this again from: the whole tokenizer is in it."""
+        return {"kind": "texts", **asdict(self)}
+
+
+def tokenizer(name: str) -> str:
+    """The JSON of the fast tokenizer of a name on the Hugging Face hub, or of a folder written by `save_pretrained`.
+
+    Raises
+    ------
+    ValueError
+        If transformers is missing, there is no such tokenizer within reach, or it is no fast one.
+    """
+    library = needed("transformers", extra="text")
+    try:
+        found = library.AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
+    except Exception as error:  # those of the hub and of the file, of many kinds
+        raise ValueError(
+            f"tokenizer({str(name)!r}): not to be loaded; give a local folder: where there is a network, "
+            f"AutoTokenizer.from_pretrained(name).save_pretrained(folder), and bring it here "
+            f"({' '.join(str(error).split())[:200]})"
+        ) from error
+    if (fast := getattr(found, "backend_tokenizer", None)) is None:
+        raise ValueError(
+            f"tokenizer({str(name)!r}): {type(found).__name__} is no fast one, which could be saved as JSON; turn "
+            "texts into ids by it yourself"
+        )
+    if found.pad_token_id is not None:
+        fast.enable_padding(pad_id=found.pad_token_id, pad_token=found.pad_token)
+    return fast.to_str()
+
+
+def train_tokenizer(strings: Sequence[str], size: int = 1000, kind: str = "wordpiece") -> str:
+    """The JSON of a lower-case tokenizer of at most `size` ids, learned from strings.
+
+    "wordpiece" is BERT's: parts of words, with [CLS] before and [SEP] after a text. "words" are the most frequent ones,
+    and the others unknown.
+    """
+    library = needed("tokenizers", extra="text")
+    special = ["[PAD]", UNKNOWN, "[CLS]", "[SEP]"]
+    if kind not in KINDS:
+        raise ValueError(f"train_tokenizer(kind={kind!r}): expected one of {', '.join(map(repr, KINDS))}")
+    models, trainers = library.models, library.trainers
+    if kind == "wordpiece":
+        fast = library.Tokenizer(models.WordPiece(unk_token=UNKNOWN))
+        trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=special, show_progress=False)
+        fast.decoder = library.decoders.WordPiece()
+    else:
+        fast = library.Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+        trainer = trainers.WordLevelTrainer(vocab_size=size, special_tokens=special, show_progress=False)
+    fast.normalizer = library.normalizers.BertNormalizer(lowercase=True)
+    fast.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
+    fast.train_from_iterator(strings, trainer)
+    if kind == "wordpiece":
+        marks = [(token, fast.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+        fast.post_processor = library.processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=marks
+        )
+    return fast.to_str()
+
+
+def word_tokenizer(words: Sequence[str]) -> str:
+    """The JSON of a tokenizer that knows these words, counted from 1; id 0 stands for any other.
+
+    Texts are split at spaces and around punctuation; in lower case, if all words are.
+    """
+    library = needed("tokenizers", extra="text")
+    vocabulary = {UNKNOWN: 0} | {word: i for i, word in enumerate(words, start=1)}
+    fast = library.Tokenizer(library.models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    if all(word == word.lower() for word in words):
+        fast.normalizer = library.normalizers.Lowercase()
+    fast.pre_tokenizer = library.pre_tokenizers.Whitespace()
+    fast.enable_padding(pad_id=0, pad_token=UNKNOWN)
+    return fast.to_str()
