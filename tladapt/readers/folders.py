@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+INTERPOLATIONS = ("bilinear", "bicubic")
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError)
 
 
@@ -20,13 +21,32 @@ class Images:
     Parameters
     ----------
     size : int
-        The side in pixels that every image is resized to (bilinear, smoothed when shrunk).
+        The side in pixels that every image is resized to (smoothed when shrunk).
     channels : {1, 3}
         Grey or RGB.
+    crop : float, optional
+        In (0, 1]. None: the whole image, squeezed to a square. Else the square in the middle of the image, in its own
+        proportions, whose side is this share of the shorter one; 224 / 256 where the shorter side was to be 256 pixels,
+        and 224 to be cut out of it.
+    interpolation : {"bilinear", "bicubic"}
+        How pixels are found between pixels.
+
+    Raises
+    ------
+    ValueError
+        If `crop` or `interpolation` is none of these.
     """
 
     size: int = 32
     channels: int = 3
+    crop: float | None = None
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.crop is not None and not 0 < self.crop <= 1:
+            raise ValueError(f"Images(crop={self.crop}): expected None, or a share in (0, 1]")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(f"Images(interpolation={self.interpolation!r}): expected {' or '.join(INTERPOLATIONS)}")
 
     def read(self, path: Path) -> tuple[Tensor, list[str] | None, list[str]]:
         """The images, the name of each one's class (None for images without), and their paths.
@@ -56,7 +76,13 @@ class Images:
     def _small(self, file: Path) -> Image.Image:
         with Image.open(file) as image:
             converted = _eight_bits(ImageOps.exif_transpose(image)).convert("L" if self.channels == 1 else "RGB")
-        return converted.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        how = Image.Resampling[self.interpolation.upper()]
+        if self.crop is None:
+            return converted.resize((self.size, self.size), how)
+        short, least = round(self.size / self.crop), min(converted.size)
+        width, height = (short if side == least else int(short * side / least) for side in converted.size)
+        left, top = round((width - self.size) / 2), round((height - self.size) / 2)
+        return converted.resize((width, height), how).crop((left, top, left + self.size, top + self.size))
 
     def spec(self) -> dict[str, Any]:
         """What `reader_from` builds this again from."""
