@@ -1,4 +1,4 @@
-"""Texts as ids: tokenizers learned, loaded and saved with the model; CSV files and data frames of texts; word vectors."""
+"""Texts as ids: tokenizers learned, loaded and saved with the model; CSV files and data frames; word vectors."""
 
 import gzip
 import json

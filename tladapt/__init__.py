@@ -11,12 +11,12 @@ from tladapt.report import Report
 from tladapt.stage import Batch, Stage
 from tladapt.streams import adaptation
 from tladapt.task import Task
-from tladapt.tasks import Classification, SpeechToText
+from tladapt.tasks import Classification, LanguageModelling, SequenceToSequence, SpeechToText
 from tladapt.training import cosine, fit, train
 
 __version__ = "0.1.0"
 __all__ = [
-    "CORAL", "DANN", "EWC", "MMD", "Batch", "Classification", "Data", "DivergedError", "Domain", "Evaluator", "LwF",
-    "Method", "Model", "Output", "Replay", "Report", "SpeechToText", "Stage", "Task", "adaptation", "cosine", "fit",
-    "train",
+    "CORAL", "DANN", "EWC", "MMD", "Batch", "Classification", "Data", "DivergedError", "Domain", "Evaluator",
+    "LanguageModelling", "LwF", "Method", "Model", "Output", "Replay", "Report", "SequenceToSequence", "SpeechToText",
+    "Stage", "Task", "adaptation", "cosine", "fit", "train",
 ]  # fmt: skip

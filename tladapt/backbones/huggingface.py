@@ -135,11 +135,14 @@ class Encoder(nn.Module):
         kinds = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         try:
             states = self.network(input_ids=input_ids, attention_mask=attended(mask), **kinds).last_hidden_state
-        except IndexError as error:
+        except (IndexError, RuntimeError) as error:
             config = self.network.config
+            longest = getattr(config, "max_position_embeddings", None)
+            if isinstance(error, RuntimeError) and input_ids.shape[1] <= (longest or input_ids.shape[1]):
+                raise
             raise ValueError(
                 f"input_ids: {input_ids.shape[1]} positions, ids up to {int(input_ids.max())}; the network has "
-                f"{getattr(config, 'max_position_embeddings', 'any number of')} positions and {config.vocab_size} ids"
+                f"{longest or 'any number of'} positions and {config.vocab_size} ids"
             ) from error
         if self.pooling is None:
             return states, mask
