@@ -89,7 +89,7 @@ def test_it_does_not_depend_on_how_many_rows_are_taken_at_once(
     chunk: int, certain: None, make_model: Callable, make_stage: Callable, monkeypatch: pytest.MonkeyPatch
 ):
     x, model = torch.randn(30, 2, generator=torch.Generator().manual_seed(0)), make_model(classes=3)
-    monkeypatch.setattr("tladapt.methods.fisher.CHUNK", chunk)
+    monkeypatch.setattr("tladapt.methods.squares.CHUNK", chunk)
     found = fisher(model, make_stage(unlabelled(x)), 30, torch.Generator())
     torch.testing.assert_close(found, one_by_one(model, x))
 
@@ -105,7 +105,7 @@ def test_the_slow_path_gives_the_same(make_model: Callable, stages: list[Stage],
         raise RuntimeError("vmap: not for this layer")
 
     model, fast = make_model(), fisher(make_model(), stages[1], 20, torch.Generator().manual_seed(1))
-    monkeypatch.setattr("tladapt.methods.fisher.vmap", refuse)
+    monkeypatch.setattr("tladapt.methods.squares.vmap", refuse)
     slow = fisher(model, stages[1], 20, torch.Generator().manual_seed(1))
     torch.testing.assert_close(slow, fast)
 
