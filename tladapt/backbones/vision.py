@@ -98,7 +98,7 @@ def _of_torchvision(name: str, weights: Any, number: int, options: dict[str, Any
     chosen = enum[tag if weights is not None and file is None else "DEFAULT"]
     defaults = {"aux_logits": False, "init_weights": False} if name in REMAPPED else {}  # that init takes minutes
     try:
-        network = models.get_model(name, weights=None, num_classes=number, **defaults | options)
+        network: Any = models.get_model(name, weights=None, num_classes=number, **defaults | options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{said}: options={options!r} do not fit ({error})") from error
     if weights is not None:
@@ -111,7 +111,7 @@ def _of_torchvision(name: str, weights: Any, number: int, options: dict[str, Any
         network.transform_input = False  # the layer in front does the same, and is saved
         mean = std = (0.5, 0.5, 0.5)
     if not any(isinstance(part, nn.Linear) for part in network.modules()):  # SqueezeNet
-        drop, conv, _, pool = network.classifier  # type: ignore[misc]
+        drop, conv, _, pool = network.classifier
         network.classifier = nn.Sequential(drop, pool, nn.Flatten(), _linear(conv, number))
     crop = as_trained.crop_size[0] / as_trained.resize_size[0]
     size, how = options.get("image_size", as_trained.crop_size[0]), as_trained.interpolation.value

@@ -1,5 +1,6 @@
 """A user's own folders, CSV files and data frames as domains."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,9 @@ def read_domains(
         The column that holds the label.
     size : int
         The side in pixels that images are resized to.
-    reader : Texts, Sounds or Images, optional
-        How to read the sources, such as `Texts(tokenizer("bert-base-uncased"))` for a column of texts; by default
-        folders are images, and tables are numbers and words.
+    reader : Texts, Sounds, Images or Table, optional
+        How to read the sources, such as `Texts(tokenizer("bert-base-uncased"))` for a column of texts, or
+        `reader_from(model.inputs)`; by default folders are images, and tables are numbers and words.
     test, seed
         The share of labelled rows that is held out; see `Domain`.
 
@@ -59,6 +60,8 @@ def read_domains(
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
         raise ValueError(f"{twice[0]}: comes twice; give every domain once, by a name of its own")
     given, reader = reader, reader or reader_for(sources[0], label, size)
+    new = isinstance(reader, Table) and not reader.numbers and not reader.words
+    reader = copy.deepcopy(reader) if new else reader  # which is not to learn from what is read
     classes, domains = list[str](), list[Domain]()
     for source, name in zip(sources, names, strict=True):
         if given is None and type(reader_for(source)) is not type(reader):
@@ -75,11 +78,9 @@ def read_domains(
                 f"{name}: the label {unknown[0]!r} is none of the classes of {names[0]}: {', '.join(classes)}"
             )
         y = None if labels is None else torch.tensor([classes.index(c) for c in labels])
-        if (
-            not domains and given is None and isinstance(reader, Table)
-        ):  # again, with means and words of its training rows alone
-            places = Domain(name, (torch.arange(len(x))[:, None], y), test, classes=classes, seed=seed).train
-            reader = Table(label)
+        if not domains and new and isinstance(reader, Table):  # again, with means and words of its training rows alone
+            places = Domain(name, (torch.arange(len(labels or ()))[:, None], y), test, classes=classes, seed=seed).train
+            reader = Table(reader.label, split=reader.split)
             x, *_ = reader.read(source, places.x[:, 0].tolist())
         domains.append(Domain(name, (x, y), test, classes=classes, seed=seed))
     return domains, reader

@@ -3,7 +3,7 @@
 import csv
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,18 @@ class Table:
     where the first table had missing ones, a further column says so. (Missing is an empty cell, or one of `MISSING`.)
     A column of words becomes one column per word; a word that the first table did not have, or an empty cell, is 0 in
     all.
+
+    With `split`, as `tladapt.backbones.table` takes it: {"numbers": (n, k), "missing": (n, k) where a number is not
+    known, "words": (n, c)}, a word as its place among those of its column, from 1, and 0 if it is none of them. A table
+    without numbers, or without words, goes without their keys.
     """
 
     label: str = "label"
     numbers: dict[str, list[float]] = field(default_factory=dict)  # column: mean, standard deviation, 1 if some miss
     words: dict[str, list[str]] = field(default_factory=dict)  # column: its words
+    split: bool = False
 
-    def read(self, source: Any, fit_on: Sequence[int] | None = None) -> tuple[Tensor, list[str] | None, list[str]]:
+    def read(self, source: Any, fit_on: Sequence[int] | None = None) -> tuple[Any, list[str] | None, list[str]]:
         """The rows, the label of each (None for a table without the label column), and their numbers.
 
         Means, spreads and words are taken from the rows `fit_on` of the first table that is read, by default from all.
@@ -53,9 +58,10 @@ class Table:
         missing = [column for column in (*self.numbers, *self.words) if column not in columns]
         if missing:
             raise ValueError(f"{name}: no column {missing[0]!r}, which the first table has")
-        parts = [self._numbers(columns[c], c, name) for c in self.numbers]
-        parts += [self._words(columns[c], c) for c in self.words]
-        return torch.cat(parts, 1), labels, [str(row + 1) for row in range(count)]
+        numbers = {c: self._numbers(columns[c], c, name) for c in self.numbers}
+        words = {c: self._words(columns[c], c) for c in self.words}
+        x = _split(numbers, words) if self.split else torch.cat([*self._widened(numbers), *self._one_hot(words)], 1)
+        return x, labels, [str(row + 1) for row in range(count)]
 
     def _fit(self, columns: dict[str, list[str]], name: str, rows: Sequence[int]) -> None:
         for column, cells in columns.items():
@@ -71,20 +77,36 @@ class Table:
             raise ValueError(f"{name}: every cell of every column is empty")
 
     def _numbers(self, cells: list[str], column: str, name: str) -> Tensor:
-        mean, spread, some_missing = self.numbers[column]
+        """Centred and scaled; NaN where it is missing."""
+        mean, spread, _ = self.numbers[column]
         values = [math.nan if cell in MISSING else _number(cell, row, column, name) for row, cell in enumerate(cells)]
-        scaled = (torch.tensor(values, dtype=torch.float64) - mean) / spread
-        found = [scaled.nan_to_num(0.0), scaled.isnan().double()][: 2 if some_missing else 1]
-        return torch.stack(found, 1).float()
+        return (torch.tensor(values, dtype=torch.float64) - mean) / spread
 
     def _words(self, cells: list[str], column: str) -> Tensor:
-        place = {word: i for i, word in enumerate(self.words[column])}
-        index = torch.tensor([place.get(cell, len(place)) for cell in cells])
-        return torch.nn.functional.one_hot(index, len(place) + 1)[:, :-1].float()
+        """The place of each word, from 1; 0 for others."""
+        place = {word: i for i, word in enumerate(self.words[column], start=1)}
+        return torch.tensor([place.get(cell, 0) for cell in cells])
+
+    def _widened(self, numbers: dict[str, Tensor]) -> Iterator[Tensor]:
+        for column, scaled in numbers.items():
+            found = [scaled.nan_to_num(0.0), scaled.isnan().double()][: 2 if self.numbers[column][2] else 1]
+            yield torch.stack(found, 1).float()
+
+    def _one_hot(self, words: dict[str, Tensor]) -> Iterator[Tensor]:
+        for column, places in words.items():
+            yield torch.nn.functional.one_hot(places, len(self.words[column]) + 1)[:, 1:].float()
 
     def spec(self) -> dict[str, Any]:
         """What `reader_from` builds this again from."""
         return {"kind": "table", **asdict(self)}
+
+
+def _split(numbers: dict[str, Tensor], words: dict[str, Tensor]) -> dict[str, Tensor]:
+    x = dict[str, Tensor]()
+    if numbers:
+        scaled = torch.stack(list(numbers.values()), 1)
+        x |= {"numbers": scaled.nan_to_num(0.0).float(), "missing": scaled.isnan()}
+    return x | ({"words": torch.stack(list(words.values()), 1)} if words else {})
 
 
 def columns_of(source: Any) -> tuple[dict[str, list[str]], str]:
