@@ -17,6 +17,7 @@ from tladapt.scenarios import (
     Scenario,
     by_class,
     digits,
+    few_digits,
     from_scratch,
     joint,
     picture,
@@ -293,6 +294,27 @@ def test_an_unknown_baseline_is_answered_with_those_there_are():
         small().run(baseline="best")
     with pytest.raises(ValueError, match=r"baseline='ceiling': small has source-only, from-scratch, joint$"):
         small().but(ceiling=None).run(baseline="ceiling")
+
+
+# A network that comes trained
+
+
+def test_few_digits_begins_with_a_network_that_knows_the_upright_ones():
+    few = few_digits().but(steps=2)
+    upright, slanted = (members(stage)[0] for stage in few.stream)
+    assert slanted.train.y.bincount().tolist() == [5] * 10
+    assert len(slanted.train) == 50
+    twice = [few.run(Method(), seed=seed) for seed in (0, 0)]
+    assert twice[0].scores == twice[1].scores
+    assert twice[0].scores[0] == twice[0].scores[1]  # nothing is trained in its past
+    assert (twice[0].scores[0][0] or 0) > 0.95
+    assert len(upright.train) > 600
+
+
+def test_baselines_of_as_many_stages_have_the_same_past():
+    few = few_digits().but(steps=1)
+    assert len(few.run(Method(), baseline="source-only").scores) == 3
+    assert len(few.run(Method(), baseline="joint").scores) == 2
 
 
 # All

@@ -14,7 +14,7 @@ from tladapt.scenarios.digit_images import (
     usps_mnist,
 )  # fmt: skip
 from tladapt.scenarios.features import amazon_reviews, office_caltech
-from tladapt.scenarios.handwriting import digits, picture, slant, split_digits
+from tladapt.scenarios.handwriting import digits, few_digits, picture, slant, split_digits
 from tladapt.scenarios.objects import office_images, split_cifar10
 from tladapt.scenarios.records import adult, bank_marketing, heart
 from tladapt.scenarios.scenario import Scenario
@@ -50,7 +50,7 @@ def named(text: str) -> Scenario:
 
 __all__ = [
     "SCENARIOS", "Scenario", "adult", "amazon_reviews", "bank_marketing", "by_class", "digit_stream", "digits",
-    "from_scratch", "heart", "joint", "mnist_mnistm", "mnist_usps", "named", "office_caltech", "office_images",
-    "permuted_mnist", "picture", "rotated_mnist", "slant", "source_only", "split_cifar10", "split_digits",
-    "split_mnist", "spoken_digits", "usps_mnist",
+    "few_digits", "from_scratch", "heart", "joint", "mnist_mnistm", "mnist_usps", "named", "office_caltech",
+    "office_images", "permuted_mnist", "picture", "rotated_mnist", "slant", "source_only", "split_cifar10",
+    "split_digits", "split_mnist", "spoken_digits", "usps_mnist",
 ]  # fmt: skip

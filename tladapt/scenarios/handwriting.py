@@ -1,6 +1,7 @@
 """Real handwritten digits that come with scikit-learn: no network, no data folder."""
 
-from functools import partial
+import copy
+from functools import cache, partial
 
 import torch
 from matplotlib.figure import Figure
@@ -10,10 +11,12 @@ from torch.nn import functional as F
 
 from tladapt.backbones import cnn
 from tladapt.domains import Domain
-from tladapt.methods import MMD, Replay
+from tladapt.methods import MMD, Method, Replay
+from tladapt.model import Model
 from tladapt.scenarios.scenario import Scenario
 from tladapt.scenarios.splits import by_class
 from tladapt.streams import adaptation, domains_of
+from tladapt.training import fit
 
 SLANT = 0.5  # pixels per row: fixed before any method of this library was run on it
 TEST = 0.3  # the share of each domain that only the evaluator sees
@@ -26,8 +29,7 @@ def digits() -> Scenario:
     Source and target share no image: the source is the first half of scikit-learn's set (in its order, which is by
     writer), the target the second half, slanted by half a pixel per row.
     """
-    x, y = labelled_digits()
-    upright = Domain("upright", (x[:899], y[:899]), TEST, classes=10)
+    (x, y), upright = labelled_digits(), upright_digits()
     slanted = Domain("slanted", (slant(x[899:], SLANT), y[899:]), TEST, classes=10)
     return Scenario(
         name="digits", about="upright handwritten digits, then slanted ones of other writers without labels",
@@ -44,6 +46,40 @@ def split_digits(increment: str = "class") -> Scenario:
         stream=by_class(Domain("digits", (x, y), TEST, classes=10), 5), increment=increment,
         method=partial(Replay, 200), network=partial(cnn, 1, 8, classes=10), inputs=IMAGES, steps=100,
     )  # fmt: skip
+
+
+def few_digits() -> Scenario:
+    """A network that comes trained on upright digits; then five labelled images per digit, slanted, of other writers.
+
+    As in `digits`, but slanted by a pixel per row: what the network knows is of use, and is forgotten at once.
+    """
+    x, y = labelled_digits()
+    all_slanted = Domain("slanted", (slant(x[899:], 2 * SLANT), y[899:]), TEST, classes=10)
+    few = all_slanted.unlabelled(keep=5).train
+    slanted = Domain("slanted", few.take(torch.arange(len(few.y))), all_slanted.test, classes=10)
+    return Scenario(
+        name="few-digits", about="a network trained on upright digits, then fifty labelled slanted ones",
+        stream=[upright_digits(), slanted], learned=1, method=Method, network=_trained_on_upright, inputs=IMAGES,
+        steps=60,
+    )  # fmt: skip
+
+
+def upright_digits() -> Domain:
+    """The upright digits of the first writers."""
+    x, y = labelled_digits()
+    return Domain("upright", (x[:899], y[:899]), TEST, classes=10)
+
+
+def _trained_on_upright(batchnorm: str = "joint") -> Model:
+    return copy.deepcopy(_trained(torch.initial_seed(), batchnorm))
+
+
+@cache
+def _trained(seed: int, batchnorm: str) -> Model:
+    """A network that starts as torch's random numbers, seeded by `seed`, have it, and learns the upright digits."""
+    model = cnn(1, 8, classes=10, batchnorm=batchnorm)
+    fit(model, [upright_digits()], steps=100, progress=False)
+    return model
 
 
 def slant(x: Tensor, shift: float) -> Tensor:

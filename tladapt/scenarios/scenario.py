@@ -32,6 +32,8 @@ class Scenario:
         The same stages with the labels that the methods do not get; its last score bounds what they can reach.
     inputs : dict
         How a file becomes an input of the network (see `tladapt.readers.files`).
+    learned : int
+        So many first stages are the past of the network, which comes trained.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Scenario:
     batchnorm: str = "joint"
     increment: str = "domain"
     task: Task | None = None
+    learned: int = 0
 
     def model(self, seed: int = 0, batchnorm: str | None = None) -> Model:
         """A new network, with the scenario's BatchNorm policy or another; its start depends on `seed` alone."""
@@ -82,7 +85,8 @@ class Scenario:
             self.model(seed) if model is None else model, stream, self.method() if method is None else method,
             epochs=self.epochs, steps=self.steps, batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer,
             schedule=self.schedule, increment=self.increment, task=self.task, evaluate=domains_of(self.stream),
-            seed=seed, scenario=self.name if baseline is None else f"{self.name} ({baseline})", progress=progress,
+            learned=min(self.learned, len(stream) - 1), seed=seed, progress=progress,
+            scenario=self.name if baseline is None else f"{self.name} ({baseline})",
         )  # fmt: skip
 
     def baseline(self, name: str) -> Stream:
