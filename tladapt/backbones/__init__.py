@@ -6,13 +6,21 @@ from typing import Any
 from tladapt.backbones.deepspeech2 import deepspeech2
 from tladapt.backbones.language import language
 from tladapt.backbones.small import cnn, lenet, mlp
+from tladapt.backbones.table import table
 from tladapt.backbones.text import text
 from tladapt.backbones.translation import translation
+from tladapt.backbones.unet import unet
+from tladapt.backbones.vision import vision
 from tladapt.backbones.word2vec import word2vec
 from tladapt.model import Model
 
-__all__ = ["cnn", "deepspeech2", "language", "lenet", "mlp", "text", "translation", "word2vec"]
-WHOLE = {"deepspeech2": "weights", "text": "name", "language": "name", "translation": "name", "word2vec": "vectors"}  # may name a place to load
+__all__ = [
+    "cnn", "deepspeech2", "language", "lenet", "mlp", "table", "text", "translation", "unet", "vision", "word2vec",
+]  # fmt: skip
+WHOLE = {  # the argument that may name a place to load from
+    "deepspeech2": "weights", "text": "name", "language": "name", "translation": "name", "unet": "weights",
+    "vision": "weights", "word2vec": "vectors",
+}  # fmt: skip
 
 
 def build(recipe: dict[str, Any], classes: int | Sequence[str], batchnorm: str) -> Model:

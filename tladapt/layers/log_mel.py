@@ -13,7 +13,8 @@ class LogMel(nn.Module):
     .. math:: \log \left( \sum_f M_{bf} \, |X_{tf}|^2 + 10^{-6} \right)
 
     with X the spectrum of a Hann window and M the triangular filters of `mel_bank`. Only windows that lie within the
-    sound are frames, so that what a sound is padded with is never heard; a sound shorter than a window is one frame.
+    sound are frames, so that what a sound is padded with is never heard; one shorter than a window is one frame, as if
+    silence followed.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class LogMel(nn.Module):
 
         `sound` (n, samples) is in [-1, 1]; `length` (n,) says how many samples each one has.
         """
-        sound = F.pad(sound, (0, max(0, self.window - sound.shape[1])))
+        sound = F.pad(sound * within(length, sound.shape[1]), (0, max(0, self.window - sound.shape[1])))
         spectrum = torch.stft(
             sound, self.window, hop_length=self.hop, window=self.hann, center=False, return_complex=True
         )
