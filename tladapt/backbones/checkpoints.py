@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".safetensors")
 NESTED = ("state_dict", "model")  # under which training scripts keep the weights
+ELSEWHERE = ("cache_dir", "checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "weights")
 DAMAGED = (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, SafetensorError)
 
 
@@ -105,13 +106,14 @@ def plain(options: dict[str, Any] | None, taken: Collection[str], said: str) -> 
     Raises
     ------
     ValueError
-        If JSON cannot hold them, or one is `taken`: said by another argument.
+        If JSON cannot hold them, one is `taken` by another argument, or names a place to load from: a saved model
+        loads nothing from elsewhere.
     """
     try:
         held = json.loads(json.dumps(options or {}))
-        both = sorted(held.keys() & set(taken))
+        both = sorted(held.keys() & {*taken, *ELSEWHERE})
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{said}: options= must be a dict of numbers, texts and lists of them ({error})") from error
     if both:
-        raise ValueError(f"{said}: options= has {both[0]!r}, which the other arguments say")
+        raise ValueError(f"{said}: options= has {both[0]!r}, which the builder says; use its own arguments")
     return held

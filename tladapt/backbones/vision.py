@@ -79,7 +79,7 @@ def vision(
 
     said = f"vision({name!r}{'' if weights is None else f', weights={str(weights)!r}'})"
     number = classes if isinstance(classes, int) else len(classes)
-    extra = plain(options, ("num_classes", "pretrained", "weights"), said)
+    extra = plain(options, ("num_classes",), said)
     build = _of_torchvision if name in models.list_models(module=models) else _of_timm
     found = build(name, weights, number, extra, said)
     recipe = {"backbone": "vision", "arguments": {"name": found.name, "weights": None, "options": extra}}
