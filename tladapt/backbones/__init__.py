@@ -6,6 +6,7 @@ from typing import Any
 from tladapt.backbones.deepspeech2 import deepspeech2
 from tladapt.backbones.language import language
 from tladapt.backbones.small import cnn, lenet, mlp
+from tladapt.backbones.speech import speech
 from tladapt.backbones.table import table
 from tladapt.backbones.text import text
 from tladapt.backbones.translation import translation
@@ -15,11 +16,12 @@ from tladapt.backbones.word2vec import word2vec
 from tladapt.model import Model
 
 __all__ = [
-    "cnn", "deepspeech2", "language", "lenet", "mlp", "table", "text", "translation", "unet", "vision", "word2vec",
+    "cnn", "deepspeech2", "language", "lenet", "mlp", "speech", "table", "text", "translation", "unet", "vision",
+    "word2vec",
 ]  # fmt: skip
 WHOLE = {  # the argument that may name a place to load from
-    "deepspeech2": "weights", "text": "name", "language": "name", "translation": "name", "unet": "weights",
-    "vision": "weights", "word2vec": "vectors",
+    "deepspeech2": "weights", "text": "name", "language": "name", "speech": "name", "translation": "name",
+    "unet": "weights", "vision": "weights", "word2vec": "vectors",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from tladapt.layers.log_mel import LogMel
 from tladapt.layers.positions import within
 from tladapt.layers.recurrent import BothWays
 from tladapt.model import Model
+from tladapt.readers.sounds import Sounds
 
 HEARD = 20.0  # the clipped ReLU ends here
 
@@ -69,6 +70,7 @@ def deepspeech2(
     head = nn.Linear(width, classes if isinstance(classes, int) else len(classes))
     recipe = {"backbone": "deepspeech2", "arguments": numbers}
     model = Model(encoder, head, classes=classes, batchnorm=batchnorm, recipe=recipe)
+    model.inputs = Sounds(rate).spec()
     said = f"deepspeech2(weights={str(weights)!r})"
     if path := local(weights, (), said):
         load_into(model, read_state(path / "model.safetensors" if path.is_dir() else path, said), ["head"], said)

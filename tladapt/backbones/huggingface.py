@@ -17,6 +17,7 @@ KNOWN = (
     "google/electra-small-discriminator", "microsoft/deberta-v3-base", "gpt2", "gpt2-medium", "distilgpt2",
     "t5-small", "t5-base", "google/flan-t5-small", "facebook/bart-base", "Helsinki-NLP/opus-mt-en-de",
 )  # fmt: skip
+SPARE = ("pooler", "masked_spec_embed")  # weights that no features come from
 POOLINGS = ("mean", "cls", "last", None)
 
 
@@ -94,7 +95,7 @@ def _trained(auto: Any, source: str, said: str) -> Any:
             "there is a network, AutoModel and AutoTokenizer .from_pretrained(name).save_pretrained(folder), and bring "
             f"it here ({_line(error)})"
         ) from error
-    missing = sorted(name for name in about["missing_keys"] if "pooler" not in name)
+    missing = sorted(name for name in about["missing_keys"] if not any(part in name for part in SPARE))
     if missing:  # they would be left as they were drawn
         raise ValueError(f"{said}: {len(missing)} weights are missing from it, first {missing[0]!r}")
     return found
