@@ -53,7 +53,11 @@ def test_it_lives_through_every_family_of_methods(folder: Path, life: Callable):
 
 
 def test_logits_and_loss_are_those_of_transformers(folder: Path):
-    network, model, domain = transformers.AutoModelForCausalLM.from_pretrained(folder), language(folder), counting("a", 1)
+    network, model, domain = (
+        transformers.AutoModelForCausalLM.from_pretrained(folder),
+        language(folder),
+        counting("a", 1),
+    )
     x, y = rows(domain), domain.train.y
     labels = x["input_ids"].where(x["attention_mask"] == 1, -100)
     with torch.no_grad():
@@ -134,10 +138,7 @@ def test_a_network_that_adds_to_its_logits_is_refused():
                   "eos_token_id": 2})  # fmt: skip
 
 
-def test_classes_and_kinds_that_do_not_fit_are_refused(folder: Path):
+def test_another_number_of_classes_is_refused(folder: Path):
     assert len(language(folder, classes=40).classes) == 40
     with pytest.raises(ValueError, match=r"language\(classes=3\): the vocabulary has 40 ids; leave classes out"):
         language(folder, classes=3)
-    with pytest.raises(ValueError, match="builds no network of this kind") as error:
-        language({"model_type": "t5", "d_model": 16, "num_layers": 1, "vocab_size": 20})
-    assert "\n" not in str(error.value)

@@ -21,7 +21,8 @@ from tladapt.readers.texts import Texts, tokenizer, train_tokenizer
 
 transformers = pytest.importorskip("transformers")
 
-WORDS = "the camera works well but its battery broke after one long day and they did not send another".split()
+TEXT = "the camera works well but its battery broke after one long day and they did not send another"
+WORDS = TEXT.split()
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
          "vocab_size": 120, "max_position_embeddings": 20}  # fmt: skip
 KINDS: dict[str, dict[str, Any]] = {

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tladapt.backbones.extras import needed
 
-Origin = str | Path | dict[str, Any]
+Source = str | Path | dict[str, Any]
 KNOWN = (
     "bert-base-uncased", "bert-base-cased", "bert-large-uncased", "bert-base-multilingual-cased", "roberta-base",
     "roberta-large", "xlm-roberta-base", "distilbert-base-uncased", "distilroberta-base", "albert-base-v2",
@@ -21,7 +21,7 @@ SPARE = ("pooler", "masked_spec_embed")  # weights that no features come from
 POOLINGS = ("mean", "cls", "last", None)
 
 
-def network(kind: str, source: Origin, builder: str, extra: str = "text") -> Any:
+def network(kind: str, source: Source, builder: str, extra: str = "text") -> Any:
     """The network of `source` in single precision, by the class `kind` of transformers, such as "AutoModel".
 
     Parameters
@@ -67,7 +67,7 @@ def _configuration(library: Any, given: dict[str, Any], said: str) -> Any:
         raise ValueError(f"{said}: no such model_type{_nearest(str(kind), list(kinds.keys()))}")
     try:
         config = kinds[kind].from_dict(dict(given))
-        known = {*kinds[kind]().to_dict(), *config.attribute_map}
+        known = {*kinds[kind]().to_dict(), *config.attribute_map, *library.GenerationConfig().to_dict()}
     except Exception as error:  # the checks of the library have exceptions of their own
         raise ValueError(f"{said}: no configuration that can be used ({_line(error)})") from error
     unknown = sorted(given.keys() - known)

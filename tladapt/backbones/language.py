@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from tladapt.backbones.huggingface import Encoder, Origin, network, recipe_of
+from tladapt.backbones.huggingface import Encoder, Source, network, recipe_of
 from tladapt.model import Model
 
 
-def language(name: Origin, *, classes: int | Sequence[str] | None = None, batchnorm: str = "joint") -> Model:
+def language(name: Source, *, classes: int | Sequence[str] | None = None, batchnorm: str = "joint") -> Model:
     """A pre-trained causal language model: the transformer is the encoder, its own last layer the head.
 
     The classes are the ids of the vocabulary. Where the head's weights are those of the embedding (GPT-2), they stay

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from tladapt.backbones.huggingface import Encoder, Origin, network, recipe_of
+from tladapt.backbones.huggingface import Encoder, Source, network, recipe_of
 from tladapt.model import Model
 
 
 def text(
-    name: Origin, pooling: str | None = "mean", *, classes: int | Sequence[str], batchnorm: str = "joint"
+    name: Source, pooling: str | None = "mean", *, classes: int | Sequence[str], batchnorm: str = "joint"
 ) -> Model:
     """A pre-trained encoder of texts and a new linear head; x is {"input_ids", "attention_mask"}, each (n, L).
 

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tladapt.backbones.huggingface import Encoder, Origin, attended, network, recipe_of
+from tladapt.backbones.huggingface import Encoder, Source, attended, network, recipe_of
 from tladapt.model import Model
 
 NEVER = -1e4  # the logit of an id that is never said; -inf would give 0 * inf = NaN
 
 
 def translation(
-    name: Origin, length: int, never: Sequence[int] | None = None, *,
+    name: Source, length: int, never: Sequence[int] | None = None, *,
     classes: int | Sequence[str] | None = None, batchnorm: str = "joint",
 ) -> Model:  # fmt: skip
     """A pre-trained translator or summariser: its encoder is the encoder, its decoder with the last layer the head.
@@ -67,7 +67,7 @@ def translation(
         raise ValueError(f"translation(classes={asked}): the vocabulary has {vocabulary} ids; leave classes out")
     arguments = {"name": recipe, "length": length, "never": list(never)}
     return Model(
-        Source(encoder, length), head, classes=classes or vocabulary, batchnorm=batchnorm,
+        SourceEncoder(encoder, length), head, classes=classes or vocabulary, batchnorm=batchnorm,
         recipe={"backbone": "translation", "arguments": arguments},
     )  # fmt: skip
 
@@ -86,7 +86,7 @@ def _told(found: Any, name: str) -> Any:
     return getattr(found.generation_config, name, None) if value is None else value
 
 
-class Source(Encoder):
+class SourceEncoder(Encoder):
     """The encoder: one vector per token, and the mask."""
 
     def __init__(self, network: Any, length: int) -> None:
