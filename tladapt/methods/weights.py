@@ -1,8 +1,12 @@
 """The weights of a model as they act."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
+
+from tladapt.methods.adapted import adapted, is_adapter
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
@@ -11,16 +15,10 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
     The names, and their order, are those of the model without such parts.
     """
     found: dict[str, Tensor] = {}
-    inner = {id(m) for part in model.modules() if isinstance(part, ParametrizationList) for m in part.modules()}
     seen = set[int]()
-    for prefix, module in model.named_modules():
-        if id(module) in inner:
-            continue
-        names = set(module._parameters)
-        if is_parametrized(module):
-            names |= set(module.parametrizations)  # type: ignore[arg-type]
-        for name in sorted(names, reverse=True):  # weight before bias, whatever was registered when
-            if (weight := getattr(module, name)) is not None and id(weight) not in seen:
+    for prefix, module in layers(model):
+        for name, weight in (adapted(module) if is_adapter(module) else own(module)).items():
+            if id(weight) not in seen:
                 seen.add(id(weight))
                 found[f"{prefix}.{name}" if prefix else name] = weight
     return found
@@ -29,3 +27,30 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
 def flat(model: nn.Module) -> Tensor:
     """All weights as one vector, differentiable."""
     return torch.cat([weight.flatten() for weight in weights(model).values()])
+
+
+def layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The modules by name, without those that only make the weights of others."""
+    whole = [module for module in model.modules() if isinstance(module, ParametrizationList) or is_adapter(module)]
+    inner = {id(part) for module in whole for part in module.modules() if part is not module or not is_adapter(module)}
+    yield from ((name, module) for name, module in model.named_modules() if id(module) not in inner)
+
+
+def own(module: nn.Module) -> dict[str, Tensor]:
+    """The weights of this layer alone, by name."""
+    names = set(module._parameters)
+    if is_parametrized(module):
+        names |= set(module.parametrizations)  # type: ignore[arg-type]
+    return {name: weight for name in sorted(names) if (weight := getattr(module, name)) is not None}
+
+
+@torch.no_grad()
+def assign(model: nn.Module, values: dict[str, Tensor]) -> None:
+    """Give weights and buffers these values, by name; through torch's parametrizations where there are any."""
+    for name, value in values.items():
+        prefix, _, last = name.rpartition(".")
+        module = model.get_submodule(prefix)
+        if is_parametrized(module, last):
+            setattr(module, last, value)
+        else:
+            getattr(module, last).copy_(value)

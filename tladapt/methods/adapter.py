@@ -1,0 +1,116 @@
+"""Adapters of the library peft."""
+
+import copy
+import re
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
+
+from tladapt.methods.adapted import adapted, is_adapter
+from tladapt.methods.mergeable import Mergeable
+from tladapt.model import Model
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+
+class Adapter(Mergeable):
+    """Train an adapter of the library peft (LoRA, DoRA, IA3, LoHa, OFT ...) beside the frozen encoder, and the head.
+
+    After the stage it is merged into the weights, and the model is a plain one again: it needs no peft to be saved,
+    loaded or used, and the next stage begins with a new adapter.
+
+    Parameters
+    ----------
+    config : str, dict or peft.PeftConfig, default "lora"
+        The kind of adapter; or with its arguments, as in ``{"peft_type": "IA3", "target_modules": ["0", "2"]}``; or a
+        configuration of peft. Without `target_modules`, all linear maps of the encoder.
+
+    Raises
+    ------
+    ValueError
+        If peft is missing or refuses the configuration, or the adapter cannot be merged, as those that lengthen the
+        input cannot.
+
+    Notes
+    -----
+    An adapter is built where the configuration says, even in what the user froze. Page: methods/adapter.py.
+
+    References
+    ----------
+    :cite:`Mangrulkar2022`
+    """
+
+    def __init__(self, config: "str | dict[str, Any] | PeftConfig" = "lora") -> None:
+        super().__init__()
+        self.config = config
+        self._configured()
+
+    def _configured(self) -> Any:
+        """A new configuration of peft."""
+        try:
+            import peft  # takes seconds
+        except ImportError as error:
+            raise ValueError(f'Adapter: peft is missing ({error}): pip install "tladapt[peft]"') from error
+        given = {"peft_type": self.config} if isinstance(self.config, str) else self.config
+        if isinstance(given, dict):
+            kinds: dict[str, Any] = {k.value: v for k, v in peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+            if (kind := str(given.get("peft_type")).upper()) not in kinds:
+                raise ValueError(f"Adapter(config={self.config!r}): peft_type is none of {', '.join(sorted(kinds))}")
+            given = kinds[kind](**{name: value for name, value in given.items() if name != "peft_type"})
+        if not isinstance(given, peft.PeftConfig):
+            raise TypeError(f"Adapter(config={self.config!r}): expected a name, a dict or a configuration of peft")
+        if not hasattr(given, "target_modules"):
+            raise ValueError(f"Adapter(config={self.config!r}): {given.peft_type} cannot be merged into the weights")
+        return copy.deepcopy(given)
+
+    def insert(self, model: Model) -> None:
+        """Have peft put its layers around those of the encoder."""
+        from peft import inject_adapter_in_model
+
+        config, encoder = self._configured(), model.encoder
+        if config.target_modules is None:
+            config.target_modules = linear_maps(encoder)
+        if getattr(config, "feedforward_modules", ()) is None:  # IA3 scales what these take, what the others give
+            config.feedforward_modules = []
+        try:
+            inject_adapter_in_model(config, encoder)
+            for layer in {type(layer): layer for layer in encoder.modules() if is_adapter(layer)}.values():
+                copy.deepcopy(layer).merge()  # type: ignore[operator]
+                adapted(layer)
+        except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+            unload(encoder, merge=False)
+            reason = " ".join(str(error).split())
+            raise ValueError(f"Adapter(config={self.config!r}): cannot be built or merged: {reason}") from error
+
+    def inserted(self, encoder: nn.Module) -> bool:
+        """Whether there is a layer of peft."""
+        return any(map(is_adapter, encoder.modules()))
+
+    def merge(self, encoder: nn.Module) -> None:
+        """Put the layers back, with the weights that they have with the adapters."""
+        unload(encoder, merge=True)
+
+
+def unload(encoder: nn.Module, merge: bool) -> None:
+    """Put the layers back that peft has put its own around."""
+    for name, layer in list(encoder.named_modules()):
+        if is_adapter(layer):
+            if merge:
+                layer.merge()  # type: ignore[operator]
+            parent, _, last = name.rpartition(".")
+            setattr(encoder.get_submodule(parent), last, layer.get_base_layer())  # type: ignore[operator]
+    if hasattr(encoder, "peft_config"):
+        del encoder.peft_config
+
+
+def linear_maps(encoder: nn.Module) -> str:
+    """The names of all linear maps, but for those that attention reads the weights of, as a regular expression."""
+    names = [
+        name
+        for name, part in encoder.named_modules()
+        if (isinstance(part, nn.Linear) or type(part).__name__ == "Conv1D")  # which is transposed
+        and not isinstance(part, NonDynamicallyQuantizableLinear)
+    ]
+    return "|".join(map(re.escape, names))
