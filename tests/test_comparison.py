@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from tladapt import CORAL, DANN, EWC, Batch, Method, Model, Output, Replay
+from tladapt import CORAL, DANN, EWC, Batch, Classification, Method, Model, Output, Replay
 from tladapt.cli import main
 from tladapt.comparison import Comparison, cells, compare
 from tladapt.comparison.comparing import _name
@@ -74,6 +74,42 @@ def test_differences_are_paired_by_seed() -> None:
     assert not found.hurts("MMD()", "new")
     row = next(line for line in found.markdown().splitlines() if "MMD()" in line)
     assert row == "| `MMD()` | 70.0 ± 10.0 | 50.0 ± 17.3 | -10.0 ± 10.0 ▼ | +20.0 ± 10.0 | 60.0 ± 10.0 |"
+
+
+def errors(**scores: float) -> Comparison:
+    return Comparison(
+        scenario="x", reference="source-only", domains=["a"], new=["a"], seeds=1, metric="RMSE", share=False,
+        higher_is_better=False, scores={"source-only": [[45.0]], **{row: [[v]] for row, v in scores.items()}},
+    )  # fmt: skip
+
+
+def test_where_lower_is_better_more_is_worse() -> None:
+    found = errors(worse=45.0051, equal=45.0049, better=11.26)
+    assert [found.hurts(row, "new") for row in ("worse", "equal", "better")] == [True, False, False]
+    text = found.markdown()
+    assert "| `worse` | - | 45.01 | - | +0.01 ▼ | 45.01 |" in text
+    assert "| `better` | - | 11.26 | - | -33.74 | 11.26 |" in text
+    assert "final RMSE (lower is better), mean" in text
+    assert "%" not in text
+
+
+class Errors(Classification):
+    """The share of wrong answers, as if it were an error in volts."""
+
+    higher_is_better = share = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metric = "volts"
+
+    def score(self, marks: Tensor) -> float:
+        return 1 - super().score(marks)
+
+
+def test_the_direction_is_that_of_the_task() -> None:
+    found = SHORT(short().but(task=Errors()), [CORAL()])
+    assert (found.metric, found.higher_is_better, found.share) == ("volts", False, False)
+    assert found.to_dict()["higher_is_better"] is False
 
 
 def test_a_seed_that_failed_leaves_the_others_in_pairs() -> None:

@@ -1,4 +1,7 @@
-"""Pictures and progress bars."""
+"""Tables, pictures and progress bars."""
+
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from matplotlib.patches import Rectangle
 from tladapt import DANN, Domain, Replay, Report, adaptation, fit
 from tladapt.backbones import mlp
 from tladapt.display.plots import forgetting_curves, heat_map
-from tladapt.display.table import percent
+from tladapt.display.table import percent, shown, unit
 
 REPORT = Report(
     domains=["web", "phone", "wild"],
@@ -68,6 +71,59 @@ def test_a_share_is_shown_in_percent():
         "50.0", "+50.0", "-50.0", "50.0 ± 1.0",
     )  # fmt: skip
     assert percent(None, 0.1) == "-"
+
+
+ERRORS = Report(
+    domains=["web", "phone"], stages=["web", "phone"], first=[0, 1], method="Method()",
+    scores=[[2000.0, 90.0], [1.25, 45.0], [2.5, 11.26]], metric="RMSE", higher_is_better=False, share=False,
+    spread={"new": 0.5, "transfer": 0.25, "scores": [[None, None], [0.5, 2.0], [None, 0.5]]},
+)  # fmt: skip
+
+
+def test_what_is_no_share_is_shown_with_four_digits():
+    values = [0.0, 0.012344, 1.25, 45.0, 999.94, 123456.7, math.inf]
+    assert [shown(v, share=False) for v in values] == [
+        "0.000", "0.01234", "1.250", "45.00", "999.9", "123457", "inf"
+    ]  # fmt: skip
+    assert shown(45.0, 2.0, share=False) == "45.00 ± 2.00"
+    assert shown(-0.3, share=False, signed=True, like=45.0) == "-0.30"
+    assert shown(None, share=False) == "-"
+    assert shown(0.5, 0.01, share=True, signed=True, like=3.0) == percent(0.5, 0.01, signed=True)
+
+
+def test_the_unit_is_that_of_the_last_digit():
+    assert [unit(v, share=False) for v in (-45.0, 0.02, 99999.0)] == pytest.approx([0.01, 0.00001, 1.0])
+    assert unit(0.9, share=True) == unit(None, share=True) == 0.001
+
+
+def test_the_table_of_errors_says_once_that_lower_is_better():
+    text = str(ERRORS)
+    assert "RMSE after" in text
+    assert "%" not in text
+    assert text.count("lower is better") == 1
+    assert "│ web         │ 1.250 ± 0.500 │ 45.00 ± 2.00 │" in text
+    assert "old 2.500   new 11.26 ± 0.50   transfer +33.74 ± 0.25   forgetting +1.25 " in text
+    assert "NEGATIVE TRANSFER" not in text
+    assert "lower is better" not in str(REPORT)
+
+
+def test_pictures_of_errors_are_darkest_where_least_and_have_no_percent():
+    (axes,) = heat_map(ERRORS).axes
+    assert [text.get_text() for text in axes.texts] == ["2000", "90.00", "1.250", "45.00", "2.500", "11.26"]
+    shades = np.asarray(axes.images[0].get_array())
+    assert shades.argmax() == 2  # 1.25
+    assert (shades.min(), shades.max()) == (0, 1)
+    assert axes.get_title(loc="left") == "RMSE, lower is better"
+    (curves,) = forgetting_curves(ERRORS).axes
+    assert np.asarray(curves.lines[0].get_ydata()).tolist() == [2000.0, 1.25, 2.5]
+    assert curves.get_ylim()[1] > 2000
+    assert curves.get_ylabel() == "RMSE, lower is better"
+
+
+def test_an_infinite_error_can_be_drawn(tmp_path):
+    endless = replace(ERRORS, scores=[[math.inf, None], [2.0, None], [2.0, None]])
+    heat_map(endless).savefig(tmp_path / "map.png")
+    forgetting_curves(endless).savefig(tmp_path / "curves.png")
 
 
 def run(name: str = "web", **options) -> None:

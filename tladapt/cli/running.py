@@ -12,7 +12,7 @@ from rich.text import Text
 from tladapt.cli.describing import described, writable
 from tladapt.cli.expression import parse_method
 from tladapt.display.plots import forgetting_curves, heat_map
-from tladapt.display.table import percent
+from tladapt.display.table import shown
 from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.report import Report
@@ -44,7 +44,8 @@ def run(options: argparse.Namespace) -> None:
     if scenario.ceiling is not None and options.baseline is None:
         model = scenario.model(seeds[0], options.batchnorm).to(options.device)
         best = scenario.run(Method(), seed=seeds[0], model=model, baseline="ceiling")
-        console.print(Text(f"ceiling, with the new domain's labels: old {percent(best.old)}   new {percent(best.new)}"))
+        old, new = (shown(score, share=best.share) for score in (best.old, best.new))
+        console.print(Text(f"ceiling, with the new domain's labels: old {old}   new {new}"))
     if options.out is not None:
         console.print(Text(f"kept in {options.out}"))
 

@@ -12,6 +12,7 @@ from tladapt.comparison.result import Comparison
 from tladapt.method import Method
 from tladapt.scenarios.scenario import Scenario
 from tladapt.streams import domains_of, members
+from tladapt.tasks import Classification
 
 SOURCE_ONLY = "source-only"
 
@@ -64,9 +65,11 @@ def compare(
     if len(failed) == len(cells):
         raise ValueError(next(iter(failed.values())))
     before = {domain.name for stage in here.stream[:-1] for domain in members(stage)}
+    task = here.task or Classification()
     comparison = Comparison(
-        scenario=here.name, metric=here.task.metric if here.task else "accuracy", increment=here.increment,
-        batchnorm=policy, reference=rows[0][0], domains=[domain.name for domain in domains_of(here.stream)],
+        scenario=here.name, metric=task.metric, higher_is_better=task.higher_is_better, share=task.share,
+        increment=here.increment, batchnorm=policy, reference=rows[0][0],
+        domains=[domain.name for domain in domains_of(here.stream)],
         new=[domain.name for domain in members(here.stream[-1]) if domain.name not in before],
         seeds=seeds, scores=scores, failed=failed,
     )  # fmt: skip

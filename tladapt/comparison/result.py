@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tladapt.display.table import percent
+from tladapt.display.table import shown, titled, unit
 from tladapt.evaluation import mean, spread
 from tladapt.report import environment
 
@@ -25,6 +25,8 @@ class Comparison:
         The row that differences are taken to.
     new : list of str
         The domains that come first in the last stage; all others are old.
+    metric, higher_is_better, share : str, bool, bool
+        What a score is, its direction, and whether it is a share, shown in percent.
     scores : dict of list
         By row: for every seed the final scores, one per domain; None for a run that failed.
     failed : dict
@@ -47,6 +49,8 @@ class Comparison:
     seeds: int
     scores: Mapping[str, Sequence[Sequence[float | None] | None]]
     metric: str = "accuracy"
+    higher_is_better: bool = True
+    share: bool = True
     increment: str = "domain"
     batchnorm: str = "joint"
     failed: dict[str, str] = field(default_factory=dict)
@@ -67,9 +71,10 @@ class Comparison:
         return _figure([None if a is None or b is None else a - b for a, b in pairs])
 
     def hurts(self, row: str, what: str) -> bool:
-        """Whether it is worse than the reference in the mean, by 0.05 points or more."""
+        """Whether it is worse than the reference in the mean, by half of the last digit shown or more."""
         change = self.difference(row, what)[0]
-        return change is not None and change <= -0.0005
+        half = unit(self.figure(self.reference, what)[0], self.share) / 2
+        return change is not None and (change if self.higher_is_better else -change) <= -half
 
     @property
     def title(self) -> str:
@@ -82,19 +87,24 @@ class Comparison:
         """The header and a line per row, as text."""
         lines = [["", "old", "new", "Δ old", "Δ new", "all"]]
         for row in self.scores:
-            cells = [percent(*self.figure(row, what)) for what in ("old", "new")]
-            for what in ("old", "new"):
-                text = "" if row == self.reference else percent(*self.difference(row, what), signed=True)
-                cells.append(f"{text} {WORSE}" if self.hurts(row, what) else text)
-            lines.append([row, *cells, percent(*self.figure(row, "all"))])
+            cells = [shown(*self.figure(row, what), share=self.share) for what in ("old", "new")]
+            cells += ["" if row == self.reference else self.change(row, what) for what in ("old", "new")]
+            lines.append([row, *cells, shown(*self.figure(row, "all"), share=self.share)])
         return lines
+
+    def change(self, row: str, what: str) -> str:
+        """The difference to the reference as text, marked where it is for the worse."""
+        like = self.figure(self.reference, what)[0]
+        text = shown(*self.difference(row, what), share=self.share, signed=True, like=like)
+        return f"{text} {WORSE}" if self.hurts(row, what) else text
 
     @property
     def notes(self) -> list[str]:
         """How the figures came about, and what went wrong."""
         versions = ", ".join(map(" ".join, self.environment.items()))
+        metric = titled(self.metric, self.share) + ("" if self.higher_is_better else " (lower is better)")
         notes = [
-            f"final {self.metric} in %, mean ± sd over seeds 0-{self.seeds - 1}; Δ: difference to {self.reference}, "
+            f"final {metric}, mean ± sd over seeds 0-{self.seeds - 1}; Δ: difference to {self.reference}, "
             f"seed by seed, {WORSE} where worse; BatchNorm {self.batchnorm}, {self.increment}-incremental; {versions}"
         ]
         return notes + [f"failed: {where}: {why}" for where, why in self.failed.items()]

@@ -5,6 +5,7 @@ import math
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from tladapt.display.table import shown, titled
 from tladapt.report import Report
 
 
@@ -13,19 +14,35 @@ def heat_map(report: Report) -> Figure:
     rows, columns = len(report.scores), len(report.domains)
     figure = Figure(figsize=(1.8 + 0.9 * columns, 1.2 + 0.5 * rows), layout="constrained")
     axes = figure.subplots()
-    values = [[math.nan if v is None else 100 * v for v in row] for row in report.scores]
-    axes.imshow(values, vmin=0, vmax=100, cmap="Blues", aspect="auto")
-    for i, row in enumerate(values):
+    shades = _shades(report)
+    axes.imshow(shades, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    for i, row in enumerate(report.scores):
         for j, value in enumerate(row):
-            text = "no labels" if math.isnan(value) else f"{value:.1f}"
-            axes.text(j, i, text, ha="center", va="center", color="white" if value > 60 else "black", fontsize=9)
+            text = "no labels" if value is None else shown(value, share=report.share)
+            colour = "white" if shades[i][j] > 0.6 else "black"
+            axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)
             if i == report.first[j] + 1:
                 axes.add_patch(_frame(j, i))
     axes.set_xticks(range(columns), list(map(_short, report.domains)), rotation=20 if columns > 4 else 0)
     axes.set_yticks(range(rows), ["nothing yet", *map(_short, report.stages)])
     axes.set_ylabel("after")
-    axes.set_title(f"{report.metric} in %", loc="left", fontsize=10)
+    axes.set_title(_title(report), loc="left", fontsize=10)
     return figure
+
+
+def _title(report: Report) -> str:
+    """What is drawn, and its direction where that is not the usual one."""
+    return titled(report.metric, report.share) + ("" if report.higher_is_better else ", lower is better")
+
+
+def _shades(report: Report) -> list[list[float]]:
+    """Every score from 0 to 1, the better the darker: a share as it is, else from the worst to the best there is."""
+    if report.share:
+        worst, best = (0.0, 1.0) if report.higher_is_better else (1.0, 0.0)
+    else:
+        known = sorted(v for row in report.scores for v in row if v is not None and math.isfinite(v)) or [0.0]
+        worst, best = (known[0], known[-1]) if report.higher_is_better else (known[-1], known[0])
+    return [[math.nan if v is None else (v - worst) / (best - worst or 1.0) for v in row] for row in report.scores]
 
 
 def _short(name: str) -> str:
@@ -42,14 +59,16 @@ def forgetting_curves(report: Report) -> Figure:
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
     for j, name in enumerate(report.domains):
-        curve = [math.nan if row[j] is None else 100 * (row[j] or 0) for row in report.scores]
+        unit = 100 if report.share else 1
+        curve = [math.nan if row[j] is None else unit * (row[j] or 0) for row in report.scores]
         (line,) = axes.plot(range(len(curve)), curve, label=_short(name))
         if (start := report.first[j] + 1) < len(curve):
             axes.plot(start, curve[start], "o", color=line.get_color())
     axes.set_xticks(range(len(report.scores)), ["nothing yet", *map(_short, report.stages)], rotation=15)
     axes.set_xlabel("after")
-    axes.set_ylabel(f"{report.metric} in %")
-    axes.set_ylim(0, 102)
+    axes.set_ylabel(_title(report))
+    if report.share:
+        axes.set_ylim(0, 102)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
