@@ -37,16 +37,24 @@ def tladapt_data() -> Path:
 
 @pytest.fixture(scope="session")
 def make_domain() -> Callable[..., Domain]:
-    """`make_domain(name, rows, shift, classes)`: a blob in the plane per class; half as many rows to test on."""
+    """`make_domain(name, rows, shift, classes)`: a blob in the plane per class; half as many rows to test on.
+
+    Twelve more rows are for validation.
+    """
 
     def build(
         name: str = "a", rows: int = 24, shift: float = 0.0, classes: tuple[int, ...] = (0, 1), of: int = 0
     ) -> Domain:
         random = torch.Generator().manual_seed(sum(map(ord, name)))
-        y = torch.tensor(classes)[torch.arange(rows + rows // 2) % len(classes)]
-        angle = y * 2.4  # blobs on a circle, far apart whatever their number
-        x = 2 * torch.stack([angle.cos(), angle.sin()], 1) + 0.5 * torch.randn(len(y), 2, generator=random) + shift
-        return Domain(name, (x[:rows], y[:rows]), (x[rows:], y[rows:]), classes=of or max(classes) + 1)
+
+        def blobs(count: int) -> tuple[Tensor, Tensor]:
+            y = torch.tensor(classes)[torch.arange(count) % len(classes)]
+            angle = y * 2.4  # blobs on a circle, far apart whatever their number
+            x = 2 * torch.stack([angle.cos(), angle.sin()], 1) + 0.5 * torch.randn(len(y), 2, generator=random)
+            return x + shift, y
+
+        x, y = blobs(rows + rows // 2)
+        return Domain(name, (x[:rows], y[:rows]), (x[rows:], y[rows:]), blobs(12), classes=of or max(classes) + 1)
 
     return build
 

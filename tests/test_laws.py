@@ -5,6 +5,7 @@
 
 import copy
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import combinations, permutations
@@ -103,7 +104,7 @@ def joined(model: Model, method: Method, stage: Stage, step: int, progress: floa
 
 def play(model: Model, method: Method, stage: Stage, steps: range) -> list[Tensor]:
     """Some steps of the loop; returns all that was drawn and every loss."""
-    trained = [p for p in (*model.parameters(), *method.parameters()) if p.requires_grad]
+    trained = [*model.trained(), *(p for p in method.parameters() if p.requires_grad)]
     stepper, seen = torch.optim.SGD(trained, lr=0.05), list[Tensor]()
     for step in steps:
         batch = joined(model, method, stage, step, progress=step / 8)
@@ -120,12 +121,19 @@ def play(model: Model, method: Method, stage: Stage, steps: range) -> list[Tenso
     return seen
 
 
+def end(model: Model, method: Method, stage: Stage) -> None:
+    """The end of a stage, as in the loop: all trains again, at one rate."""
+    method.consolidate(model, stage)
+    model.thaw()
+    model.rates.clear()
+
+
 def begin(model: Model, method: Method, stages: list[Stage]) -> Method:
     """Learn the first stage and prepare the second, with the model moved a little from where that begins."""
     method.seed(0)
     method.train().prepare(model, stages[0])
     play(model, method, stages[0], range(3))
-    method.consolidate(model, stages[0])
+    end(model, method, stages[0])
     method.prepare(model, stages[1])
     play(model, Method(), stages[1], range(1))
     return method
@@ -203,9 +211,10 @@ def test_the_global_random_numbers_are_left_alone(terms: Sequence[Build], learn:
 
 
 def check_gradients(method: Method, model: Model, stages: list[Stage]) -> None:
-    """Whether every term is a finite number whose gradient reaches the model."""
+    """Whether every term is a finite number whose gradient reaches the model, once nothing of it is frozen."""
     begin(model, method, stages)
     batch = joined(model, method, stages[1], 0)
+    model.thaw()
     output = model(batch.x, batch.domain)
     losses = method.losses(model, batch, output)
     assert losses.keys() == method.terms.keys()
@@ -216,7 +225,8 @@ def check_gradients(method: Method, model: Model, stages: list[Stage]) -> None:
         if type(method.terms[name]).loss is Method.loss:
             assert loss == 0
             continue
-        gradients = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True, allow_unused=True)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        gradients = torch.autograd.grad(loss, trained, retain_graph=True, allow_unused=True)
         assert any(g is not None and g.isfinite().all() and g.abs().sum() > 0 for g in gradients), name
 
 
@@ -231,9 +241,13 @@ def test_every_term_is_a_finite_number_whose_gradient_reaches_the_model(
 def test_every_term_works_in_double_precision(
     cls: type[Method], stages: list[Stage], make_model: Callable, make_stage: Callable
 ):
+    def doubled_data(data: Data) -> Data:
+        return Data(each(torch.Tensor.double, data.x), data.y)
+
     def double(domain: Domain) -> Domain:
-        data = domain.train
-        return Domain(domain.name, Data(each(torch.Tensor.double, data.x), data.y), test=0.0, classes=2)
+        assert domain.validation is not None
+        train, validation = doubled_data(domain.train), doubled_data(domain.validation)
+        return Domain(domain.name, train, test=0.0, validation=validation, classes=2)
 
     doubled = [make_stage(*map(double, stage.domains), ids=stage.ids, index=stage.index) for stage in stages]
     check_gradients(cls(), make_model().double(), doubled)
@@ -251,9 +265,16 @@ def test_the_loss_of_a_sum_is_the_sum_of_its_losses(terms: Sequence[Build], stag
     )
 
 
+def judged(domain: Domain, by: Domain) -> Domain:
+    """The domain with the labelled validation data of the other: a guard judges by it, and has no stage without."""
+    changed = copy.copy(domain)
+    changed.validation = by.validation
+    return changed
+
+
 MIXTURES = {
     "source only": lambda a, few: (a,),
-    "target only": lambda a, few: (a.unlabelled(),),
+    "target only": lambda a, few: (judged(a.unlabelled(), by=a),),
     "more source": lambda a, few: (a, few.unlabelled()),
     "more target": lambda a, few: (few, a.unlabelled()),
     "one target": lambda a, few: (a, few.unlabelled(keep=2)),
@@ -272,7 +293,7 @@ def test_any_mixture_of_source_and_target_works(
         stage = make_stage(*MIXTURES[mixture](a, few), index=index)
         method.train().prepare(model, stage)
         assert all(value.isfinite().all() for value in play(model, method, stage, range(3)))
-        method.consolidate(model, stage)
+        end(model, method, stage)
     assert all(p.isfinite().all() for p in model.parameters())
 
 
@@ -295,7 +316,8 @@ def snapshot(model: Model) -> dict[str, Tensor]:
     gradients = {f"gradient of {n}": p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
     modes = {f"mode of {n}": torch.tensor(module.training) for n, module in model.named_modules()}
     asked = {f"requires_grad of {n}": torch.tensor(p.requires_grad) for n, p in model.named_parameters()}
-    return {n: value.clone() for n, value in model.state_dict().items()} | gradients | modes | asked
+    rates = {f"rate of {n}": torch.tensor(model.rates.get(p, 1.0)) for n, p in model.named_parameters()}
+    return {n: value.clone() for n, value in model.state_dict().items()} | gradients | modes | asked | rates
 
 
 def tensors(batch: Batch) -> dict[str, Tensor]:
@@ -312,7 +334,8 @@ def test_extend_and_loss_leave_the_model_and_the_batch_as_they_were(
     batch, before = stages[1].batch(0, 0.5), snapshot(model)
     held = tensors(batch)
     extra = method.extend(model, batch)
-    assert equal(snapshot(model), before)
+    thaws = {term.role for term in method.terms.values()} & {"trainable"}
+    _compare(before, snapshot(model), thaws, "extend")
     assert equal(tensors(batch), held)
     batch = batch.join(extra)
     output = model(batch.x, batch.domain)
@@ -342,11 +365,13 @@ def test_no_verb_touches_the_data(terms: Sequence[Build], stages: list[Stage], m
 def test_nothing_is_remembered_of_a_stage_that_did_not_end(
     terms: Sequence[Build], stages: list[Stage], make_model: Callable
 ):
-    model, method = make_model(), built(terms)
+    model, again, method = make_model(), make_model(), built(terms)
     method.seed(0)
     method.train().prepare(model, stages[0])
     fresh = {key: value.clone() for key, value in method.named_buffers()}
     play(model, method, stages[0], range(3))
+    method.seed(0)
+    method.prepare(again, stages[0])
     assert equal(dict(method.named_buffers()), fresh)
 
 
@@ -373,16 +398,18 @@ def check_role(method: Method, model: Model, stages: list[Stage]) -> None:
         before = snapshot(model)
         method.consolidate(model, stage)
         _compare(before, snapshot(model), allowed, "consolidate")
+        model.thaw()
+        model.rates.clear()
 
 
 def _compare(before: dict[str, Tensor], after: dict[str, Tensor], allowed: set[str | None], verb: str) -> None:
     changed = {
         key for key in before | after if key not in before or key not in after or not before[key].equal(after[key])
     }
-    kinds = {"gradient of": "gradient", "requires_grad of": "trainable", "mode of": "trainable"}
+    kinds = {"gradient of": "gradient", "requires_grad of": "trainable", "mode of": "trainable", "rate of": "trainable"}
     for key in changed:
         role = next((role for start, role in kinds.items() if key.startswith(start)), "weights")
-        role = "trainable" if "trainable" in allowed and verb == "prepare" else role  # adapters are new parameters
+        role = "trainable" if verb != "adjust" and (key in before) != (key in after) else role  # parts come and go
         role = "predictor" if "predictor" in key else role
         assert role in allowed, f"{verb} changes {key!r}: a role {role!r}, which is not declared"
 
@@ -394,6 +421,33 @@ def test_a_method_takes_hold_of_what_it_declares_and_of_nothing_else(
     method = built(terms)
     assert all(term.role in ROLES for term in method.terms.values())
     check_role(method, make_model(norm=True), stages)
+
+
+@pytest.mark.parametrize("cls", [c for c in CLASSES if c.role == "trainable"], ids=lambda cls: cls.__name__)
+def test_what_chooses_what_trains_leaves_no_trace_but_what_was_learned(
+    cls: type[Method], stages: list[Stage], make_model: Callable
+):
+    def answers() -> Tensor:
+        batch, training = stages[0].batch(0), model.training
+        with torch.no_grad():
+            logits = model.eval()(batch.x, batch.domain).logits
+        model.train(training)
+        return logits
+
+    model, method = make_model(norm=True), cls()
+    method.seed(0)
+    shape = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    for stage in stages:
+        before = answers()
+        method.train().prepare(model.train(), stage)
+        assert torch.equal(answers(), before)
+        play(model, method, stage, range(3))
+        learned = answers()
+        assert not torch.equal(learned, before)
+        method.consolidate(model.eval(), stage)
+        model.thaw()
+        torch.testing.assert_close(answers(), learned, atol=1e-5, rtol=1e-5)
+        assert [*shape.items()] == [(name, p.requires_grad) for name, p in model.named_parameters()]
 
 
 class Freezes(Method):
@@ -445,6 +499,8 @@ def check_round_trip(build: Build, model: Model, stages: list[Stage], resume: Ca
     method = begin(model, build(), stages)
     play(model, method, stages[1], range(2))
     state, twin, fresh = copy.deepcopy(method.state_dict()), copy.deepcopy(model), build()
+    twin.thaw()  # what is frozen, and how fast the rest trains, is in no file
+    twin.rates.clear()
     fresh.seed(1)
     resume(fresh.train(), twin, stages[1], state)
     assert equal(fresh.state_dict(), state), "what was loaded is not what was saved"
@@ -555,23 +611,38 @@ def idle_terms(method: Method, model: Model, stage: Stage) -> list[str]:
     """The terms that could give a loss or samples and give none, seen apart from the loop."""
     method.seed(0)
     method.train().prepare(model, stage)
-    batch = joined(model, method, stage, 0)
+    batch = joined(model, method, stage, 0, progress=0.0)
     losses = method.losses(model, batch, model(batch.x, batch.domain))
     silent = [n for n, term in method.terms.items() if not losses[n].requires_grad and not len(batch.added(term))]
-    assert all(losses[n] == 0 for n in silent)
-    does_nothing = (Method.loss, Method.extend)
-    return [n for n in silent if (type(method.terms[n]).loss, type(method.terms[n]).extend) != does_nothing]
+    frozen = any(term.role == "trainable" for term in method.terms.values())  # then a term may be idle for that
+    assert frozen or all(losses[n] == 0 for n in silent)
+    verbs = {n: (type(method.terms[n]).loss, type(method.terms[n]).extend) for n in silent}
+    return [n for n in silent if verbs[n] != (Method.loss, Method.extend) and n not in on_the_model(method)]
+
+
+def on_the_model(method: Method) -> set[str]:
+    """The terms that act on the model alone, and are not idle for giving neither a loss nor samples."""
+    roles = ("trainable", "weights", "guard")
+    return {n for n, term in method.terms.items() if term.role in roles and type(term).loss is Method.loss}
+
+
+def noted(report: Report, method: Method, stage: int) -> list[str]:
+    """The terms said to have had nothing to act on in a stage; whether those that act on the model are is not asked."""
+    found = [re.fullmatch(rf"stage {stage} \(.*\): (.*) had nothing to act on", note) for note in report.notes]
+    return [n for match in found if match for n in match[1].split(", ") if n not in on_the_model(method)]
 
 
 @every_method
 def test_a_term_with_nothing_to_act_on_is_named_once_with_its_stage(
     terms: Sequence[Build], stages: list[Stage], make_domain: Callable, make_model: Callable
 ):
-    idle = idle_terms(built(terms), make_model(), stages[0])
-    stream = [make_domain("a"), (make_domain("b"), make_domain("c").unlabelled())]  # in the second every term acts
+    method = built(terms)
+    idle = idle_terms(method, make_model(), stages[0])
+    stream = [make_domain("a"), (make_domain("b"), make_domain("c").unlabelled())]
     report = fit(make_model(), stream, built(terms), steps=3, batch_size=8)
-    notes = [note for note in report.notes if "nothing to act on" in note]
-    assert notes == [f"stage 0 (a): {', '.join(idle)} had nothing to act on"] * bool(idle)
+    assert noted(report, method, 0) == idle
+    if not any(term.role == "trainable" for term in method.terms.values()):  # what is frozen may leave nothing to do
+        assert noted(report, method, 1) == []
 
 
 @every_class
@@ -593,5 +664,8 @@ def test_a_method_that_no_stage_can_serve_is_refused_before_anything_is_trained(
 def test_a_memory_may_serve_what_the_stages_alone_cannot(
     cls: type[Method], make_domain: Callable, make_model: Callable
 ):
-    report = fit(make_model(), [make_domain("a"), make_domain("b").unlabelled()], cls() + Replay(200), steps=3)
-    assert not any(note.startswith("stage 1") for note in report.notes)
+    a, b = make_domain("a"), make_domain("b")
+    method = cls() + Replay(200)
+    report = fit(make_model(), [a, judged(b.unlabelled(), by=b)], method, steps=3)
+    assert noted(report, method, 1) == []
+    assert not any("nothing to learn from" in note for note in report.notes)

@@ -5,7 +5,25 @@ from tladapt.display.progress import DivergedError
 from tladapt.domains import Domain
 from tladapt.evaluation import Evaluator
 from tladapt.method import Method
-from tladapt.methods import CORAL, DANN, EWC, MMD, LwF, Replay
+from tladapt.methods import (
+    BSS,
+    CORAL,
+    DANN,
+    EWC,
+    L2SP,
+    LPFT,
+    MMD,
+    Adapter,
+    BitFit,
+    EarlyStopping,
+    GradualUnfreezing,
+    LayerwiseRate,
+    LinearProbe,
+    LoRA,
+    LwF,
+    Replay,
+    WiSEFT,
+)  # fmt: skip
 from tladapt.model import Model, Output
 from tladapt.report import Report
 from tladapt.stage import Batch, Stage
@@ -16,7 +34,8 @@ from tladapt.training import cosine, fit, train
 
 __version__ = "0.1.0"
 __all__ = [
-    "CORAL", "DANN", "EWC", "MMD", "Batch", "Classification", "Data", "DivergedError", "Domain", "Evaluator",
-    "LanguageModelling", "LwF", "Method", "Model", "Output", "Replay", "Report", "SequenceToSequence", "SpeechToText",
-    "Stage", "Task", "adaptation", "cosine", "fit", "train",
+    "BSS", "CORAL", "DANN", "EWC", "L2SP", "LPFT", "MMD", "Adapter", "Batch", "BitFit", "Classification", "Data",
+    "DivergedError", "Domain", "EarlyStopping", "Evaluator", "GradualUnfreezing", "LanguageModelling", "LayerwiseRate",
+    "LinearProbe", "LoRA", "LwF", "Method", "Model", "Output", "Replay", "Report", "SequenceToSequence", "SpeechToText",
+    "Stage", "Task", "WiSEFT", "adaptation", "cosine", "fit", "train",
 ]  # fmt: skip
