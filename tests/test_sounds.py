@@ -1,5 +1,6 @@
 """WAV files of any kind become the samples that were meant."""
 
+import json
 import math
 import wave
 from pathlib import Path
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from tladapt.readers.files import reader_from
+from tladapt.backbones import speech
+from tladapt.cli import main
+from tladapt.readers.files import read_domains, reader_from
 from tladapt.readers.sounds import Sounds
 
 
@@ -125,3 +128,46 @@ def test_a_reader_is_built_again_from_its_description():
     assert reader_from(reader.spec()) == reader
     with pytest.raises(ValueError, match="describes no reader"):
         reader_from({"kind": "sounds", "pitch": 1})
+
+
+# From folders to predictions
+
+
+@pytest.fixture
+def speakers(tmp_path) -> list[Path]:
+    """Two folders with a folder of tones per class, five each; and one of tones that nobody named."""
+    for speaker, pitch in (("low", 1.0), ("high", 1.3), ("unknown", 1.1)):
+        for name, hertz in (("no", 300.0), ("yes", 900.0)):
+            for i in range(5):
+                place = f"{name}-{i}.wav" if speaker == "unknown" else f"{name}/{i}.wav"
+                save(tmp_path / speaker / place, tone(pitch * hertz + 10 * i, seconds=0.1 + 0.02 * i))
+    return [tmp_path / "low", tmp_path / "high", tmp_path / "unknown"]
+
+
+def test_folders_of_sounds_are_domains(speakers):
+    (low, high, unknown), reader = read_domains(speakers, reader=Sounds(8000, 0.2))
+    assert reader == Sounds(8000, 0.2)
+    assert low.classes == ("no", "yes")
+    assert [len(d.train.y) for d in (low, high, unknown)] == [8, 8, 0]
+    assert low.train.shape == {"sound": (1600,), "length": ()}
+    with pytest.raises(ValueError, match=r"unknown: the first domain has no labels.*one folder of sounds per class"):
+        read_domains(speakers[2:], reader=Sounds(8000, 0.2))
+
+
+def test_a_saved_model_of_sounds_predicts_from_files(speakers, tmp_path, capsys):
+    pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = {
+        "model_type": "wav2vec2", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "conv_dim": [8, 8], "conv_kernel": [10, 8], "conv_stride": [5, 4], "num_feat_extract_layers": 2,
+    }  # fmt: skip
+    model = speech(config, "mean", classes=["no", "yes"]).eval()
+    model.inputs = Sounds(8000, 0.2).spec()
+    model.save(tmp_path / "model")
+    main(["predict", str(tmp_path / "model"), str(speakers[2]), "--json"])
+    rows = json.loads(capsys.readouterr().out)["predictions"]
+    x, _, names = Sounds(8000, 0.2).read(speakers[2])
+    chances = model(x).logits.softmax(-1)
+    assert [row["file"] for row in rows] == names
+    assert [row["prediction"] for row in rows] == [model.classes[c] for c in chances.argmax(-1).tolist()]
+    assert [row["probability"] for row in rows] == pytest.approx(chances.amax(-1).tolist(), abs=1e-5)

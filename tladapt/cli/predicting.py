@@ -7,10 +7,11 @@ import sys
 
 import torch
 
-from tladapt.data import each
+from tladapt.data import Tensors, each
 from tladapt.model import Model
 from tladapt.readers.files import reader_from
 from tladapt.readers.folders import Images
+from tladapt.readers.sounds import Sounds
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -22,7 +23,7 @@ def predict(options: argparse.Namespace) -> None:
     x, _, names = reader.read(options.input)
     chances = torch.cat([_chances(model, rows, x) for rows in torch.arange(len(names)).split(512)])
     best = chances.max(-1)
-    what = "file" if isinstance(reader, Images) else "row"
+    what = "file" if isinstance(reader, Images | Sounds) else "row"
     rows = [
         {what: name, "prediction": model.classes[c], "probability": round(p, 6)}
         for name, c, p in zip(names, best.indices.tolist(), best.values.tolist(), strict=True)
@@ -36,7 +37,7 @@ def predict(options: argparse.Namespace) -> None:
 
 
 @torch.no_grad()
-def _chances(model: Model, rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def _chances(model: Model, rows: torch.Tensor, x: Tensors) -> torch.Tensor:
     try:
         return model(each(lambda part: part[rows], x)).logits.softmax(-1)
     except RuntimeError as error:

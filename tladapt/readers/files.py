@@ -120,7 +120,7 @@ def _hint(reader: Reader) -> str:
     if isinstance(reader, Texts):
         return f"name the column that holds it with Texts(label=...) (now {reader.label!r})"
     if not isinstance(reader, Table):
-        return "give one folder of images per class"
+        return f"give one folder of {'sounds' if isinstance(reader, Sounds) else 'images'} per class"
     columns = ", ".join([*reader.numbers, *reader.words][:10])
     return f"name the column that holds it with label= (now {reader.label!r}; there are {columns})"
 
