@@ -30,7 +30,7 @@ def adapted(adapter: nn.Module) -> dict[str, Tensor]:
     finally:
         for part, training in modes:
             part.training = training
-    return {"weight": weight} if getattr(base, "bias", None) is None else {"bias": bias, "weight": weight}
+    return {"weight": weight} if getattr(base, "bias", None) is None else {"weight": weight, "bias": bias}
 
 
 def probed(adapter: nn.Module, base: nn.Module) -> tuple[Tensor, Tensor]:

@@ -37,11 +37,11 @@ def layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def own(module: nn.Module) -> dict[str, Tensor]:
-    """The weights of this layer alone, by name."""
+    """The weights of this layer alone, by name: weight before bias, whatever was registered when."""
     names = set(module._parameters)
     if is_parametrized(module):
         names |= set(module.parametrizations)  # type: ignore[arg-type]
-    return {name: weight for name in sorted(names) if (weight := getattr(module, name)) is not None}
+    return {name: weight for name in sorted(names, reverse=True) if (weight := getattr(module, name)) is not None}
 
 
 @torch.no_grad()
