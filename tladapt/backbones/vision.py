@@ -79,7 +79,7 @@ def vision(
 
     said = f"vision({name!r}{'' if weights is None else f', weights={str(weights)!r}'})"
     number = classes if isinstance(classes, int) else len(classes)
-    extra = plain(options, ("num_classes",), said)
+    extra = plain(options, ("features_only", "num_classes"), said)
     build = _of_torchvision if name in models.list_models(module=models) else _of_timm
     found = build(name, weights, number, extra, said)
     recipe = {"backbone": "vision", "arguments": {"name": found.name, "weights": None, "options": extra}}
@@ -95,7 +95,10 @@ def _of_torchvision(name: str, weights: Any, number: int, options: dict[str, Any
     enum = models.get_model_weights(name)
     known = [*enum.__members__, *(f"{enum.__name__}.{tag}" for tag in enum.__members__)]
     file, tag = local(weights, known, said), str(weights).rpartition(".")[2]
-    chosen = enum[tag if weights is not None and file is None else "DEFAULT"]
+    named = weights is not None and file is None
+    chosen = enum[tag if named else "DEFAULT"]
+    if named and name.startswith("vit_"):  # built for one size; so it must be saved
+        options.setdefault("image_size", chosen.meta["min_size"][0])
     defaults = {"aux_logits": False, "init_weights": False} if name in REMAPPED else {}  # that init takes minutes
     try:
         network: Any = models.get_model(name, weights=None, num_classes=number, **defaults | options)
@@ -114,7 +117,7 @@ def _of_torchvision(name: str, weights: Any, number: int, options: dict[str, Any
         drop, conv, _, pool = network.classifier
         network.classifier = nn.Sequential(drop, pool, nn.Flatten(), _linear(conv, number))
     crop = as_trained.crop_size[0] / as_trained.resize_size[0]
-    size, how = options.get("image_size", as_trained.crop_size[0]), as_trained.interpolation.value
+    size, how = getattr(network, "image_size", as_trained.crop_size[0]), as_trained.interpolation.value
     return Found(network, mean, std, Images(size, 3, crop, how), name)
 
 
