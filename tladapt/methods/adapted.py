@@ -59,6 +59,9 @@ def _convolution(adapter: nn.Module, base: _ConvNd) -> tuple[Tensor, Tensor]:
     count = base.in_channels * prod(sizes)
     x = base.weight.new_zeros(count, base.in_channels, *ends)
     x[:, :, *window] = torch.eye(count, device=x.device, dtype=x.dtype).view(count, base.in_channels, *sizes)
-    bias = adapter(torch.zeros_like(x[:1]))[0, :, *place]
+    nothing = torch.zeros_like(x[:1])
+    if (silent := adapter(nothing)).shape != base(nothing).shape:
+        raise ValueError(f"the adapter has not the geometry of {base}")  # peft's LoRA forgets dilation
+    bias = silent[0, :, *place]
     answers = (adapter(x)[:, :, *place] - bias).T.reshape(groups, -1, groups, base.in_channels // groups, *sizes)
     return torch.cat([answers[group, :, group] for group in range(groups)]), bias

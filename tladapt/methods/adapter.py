@@ -5,7 +5,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from tladapt.methods.adapted import adapted, is_adapter
 from tladapt.methods.mergeable import Mergeable
@@ -25,7 +24,8 @@ class Adapter(Mergeable):
     ----------
     config : str, dict or peft.PeftConfig, default "lora"
         The kind of adapter; or with its arguments, as in ``{"peft_type": "IA3", "target_modules": ["0", "2"]}``; or a
-        configuration of peft. Without `target_modules`, all linear maps of the encoder.
+        configuration of peft. Without `target_modules`, all linear maps of the encoder, but for those of torch's own
+        attention layers, which no adapter reaches (`LoRA` does).
 
     Raises
     ------
@@ -71,18 +71,21 @@ class Adapter(Mergeable):
 
         config, encoder = self._configured(), model.encoder
         if config.target_modules is None:
-            config.target_modules = linear_maps(encoder)
+            maps = linear_maps(encoder)
+            config.target_modules = "|".join(map(re.escape, maps))
+            if hasattr(config, "fan_in_fan_out"):
+                config.fan_in_fan_out = bool(maps) and not any(isinstance(m, nn.Linear) for m in maps.values())
         if getattr(config, "feedforward_modules", ()) is None:  # IA3 scales what these take, what the others give
             config.feedforward_modules = []
         try:
             inject_adapter_in_model(config, encoder)
-            for layer in {type(layer): layer for layer in encoder.modules() if is_adapter(layer)}.values():
+            for layer in [part for part in encoder.modules() if is_adapter(part)]:
                 copy.deepcopy(layer).merge()  # type: ignore[operator]
                 adapted(layer)
         except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
             unload(encoder, merge=False)
             reason = " ".join(str(error).split())
-            raise ValueError(f"Adapter(config={self.config!r}): cannot be built or merged: {reason}") from error
+            raise ValueError(f"Adapter(config={self.config!r}): peft cannot build or merge it: {reason}") from error
 
     def inserted(self, encoder: nn.Module) -> bool:
         """Whether there is a layer of peft."""
@@ -105,12 +108,9 @@ def unload(encoder: nn.Module, merge: bool) -> None:
         del encoder.peft_config
 
 
-def linear_maps(encoder: nn.Module) -> str:
-    """The names of all linear maps, but for those that attention reads the weights of, as a regular expression."""
-    names = [
-        name
-        for name, part in encoder.named_modules()
-        if (isinstance(part, nn.Linear) or type(part).__name__ == "Conv1D")  # which is transposed
-        and not isinstance(part, NonDynamicallyQuantizableLinear)
-    ]
-    return "|".join(map(re.escape, names))
+def linear_maps(encoder: nn.Module) -> dict[str, nn.Module]:
+    """All linear maps by name, but for those that torch's attention reads the weights of, past any adapter."""
+    readers = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
+    read = {part for layer in encoder.modules() if isinstance(layer, readers) for part in layer.children()}
+    linear = {n: m for n, m in encoder.named_modules() if isinstance(m, nn.Linear) or type(m).__name__ == "Conv1D"}
+    return {name: part for name, part in linear.items() if name and part not in read}
