@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tladapt import Classification, Domain, Model
 from tladapt.backbones import build, text
+from tladapt.backbones.huggingface import attended
 from tladapt.readers.texts import Texts, tokenizer, train_tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -140,6 +141,11 @@ def test_a_text_of_nothing_is_no_nan(folder: Path):
     logits.sum().backward()
     assert logits.isfinite().all()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def test_every_text_attends_to_something():  # where no position is left, softmax is NaN on some devices
+    mask = torch.tensor([[0, 0, 0], [0, 1, 1], [1, 0, 0]], dtype=torch.bool)
+    assert attended(mask).tolist() == [[1, 0, 0], [0, 1, 1], [1, 0, 0]]
 
 
 def test_a_saved_model_needs_neither_the_folder_nor_the_network(

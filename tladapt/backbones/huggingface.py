@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def _nearest(name: str, names: Any) -> str:
 
 def _line(error: Exception) -> str:
     """What an error says, in one line of at most 200 letters."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split()) or type(error).__name__  # without colours
     return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
