@@ -16,6 +16,7 @@ from torchvision import models
 from tladapt import Domain, Model
 from tladapt.backbones import vision
 from tladapt.readers.files import read_domains, reader_from
+from tladapt.readers.folders import Images
 
 timm = pytest.importorskip("timm")
 
@@ -180,6 +181,22 @@ def test_weights_by_name_come_from_the_cache(tmp_path, monkeypatch):
     model = vision("squeezenet1_1", "DEFAULT", classes=2)
     assert model.head.weight.shape == (2, 512)
     assert torch.equal(model.state_dict()["encoder.module.1.features.0.weight"], network.features[0].weight)
+
+
+@pytest.mark.parametrize(("name", "weights"), [("timm/test_resnet", "r160_in1k"), ("test_resnet.r160_in1k", "DEFAULT")])
+def test_weights_of_timm_by_tag_are_named_in_the_recipe(name, weights, tmp_path, monkeypatch):
+    network = changed(timm.create_model("test_resnet"))
+    monkeypatch.setattr(timm.models._builder, "load_state_dict_from_hf", lambda *_, **__: network.state_dict())
+    model = vision(name, weights, classes=1000)
+    assert torch.equal(model.state_dict()["head.weight"], network.fc.weight)
+    assert model.recipe is not None
+    built = {"name": "timm/test_resnet.r160_in1k", "weights": None, "options": {}}
+    assert model.recipe["arguments"] == built
+    model.save(tmp_path)
+    monkeypatch.undo()
+    with torch.no_grad():
+        assert torch.equal(Model.load(tmp_path)(images()).logits, model.eval()(images()).logits)
+    assert model.inputs["size"] == 160
 
 
 def test_names_that_densenets_once_had_are_understood(tmp_path):
@@ -353,3 +370,11 @@ def test_options_that_no_builder_takes_or_json_cannot_hold_are_refused():
     refused("must be a dict of numbers, texts and lists", "resnet18", norm_layer=nn.BatchNorm2d)
     refused("options= has 'num_classes', which the builder says", "resnet18", num_classes=3)
     refused("options= has 'checkpoint_path'", "timm/resnet18", checkpoint_path="x.pth")
+
+
+def test_a_crop_or_an_interpolation_that_there_is_not_is_refused():
+    for crop in (0, 1.5, -0.5):
+        with pytest.raises(ValueError, match=r"Images\(crop=.*\): expected None, or a share in \(0, 1\]"):
+            Images(crop=crop)
+    with pytest.raises(ValueError, match=r"Images\(interpolation='cubic'\): expected bilinear or bicubic"):
+        Images(interpolation="cubic")
