@@ -22,6 +22,7 @@ from tladapt.methods import (
     LoRA,
     LwF,
     Replay,
+    VICReg,
     WiSEFT,
 )  # fmt: skip
 from tladapt.model import Model, Output
@@ -29,13 +30,23 @@ from tladapt.report import Report
 from tladapt.stage import Batch, Stage
 from tladapt.streams import adaptation
 from tladapt.task import Task
-from tladapt.tasks import Classification, LanguageModelling, SequenceToSequence, SpeechToText
+from tladapt.tasks import (
+    Classification,
+    LanguageModelling,
+    MultiLabel,
+    Regression,
+    Representation,
+    Segmentation,
+    SequenceToSequence,
+    SpeechToText,
+)  # fmt: skip
 from tladapt.training import cosine, fit, train
 
 __version__ = "0.1.0"
 __all__ = [
     "BSS", "CORAL", "DANN", "EWC", "L2SP", "LPFT", "MMD", "Adapter", "Batch", "BitFit", "Classification", "Data",
     "DivergedError", "Domain", "EarlyStopping", "Evaluator", "GradualUnfreezing", "LanguageModelling", "LayerwiseRate",
-    "LinearProbe", "LoRA", "LwF", "Method", "Model", "Output", "Replay", "Report", "SequenceToSequence", "SpeechToText",
-    "Stage", "Task", "WiSEFT", "adaptation", "cosine", "fit", "train",
+    "LinearProbe", "LoRA", "LwF", "Method", "Model", "MultiLabel", "Output", "Regression", "Replay", "Report",
+    "Representation", "Segmentation", "SequenceToSequence", "SpeechToText", "Stage", "Task", "VICReg", "WiSEFT",
+    "adaptation", "cosine", "fit", "train",
 ]  # fmt: skip

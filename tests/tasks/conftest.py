@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tladapt import DANN, EWC, Batch, Domain, LwF, Model, Replay, Task, fit
+from tladapt import DANN, EWC, Batch, Domain, LwF, Method, Model, Replay, Task, fit
 from tladapt.methods.weights import flat
 from tladapt.model import Output
 from tladapt.stage import Part
@@ -15,12 +15,12 @@ METHODS: list[Callable] = [EWC, Replay, LwF, DANN, lambda: EWC() + Replay(9) + L
 
 
 @pytest.fixture(params=METHODS, ids=["EWC", "Replay", "LwF", "DANN", "sum"])
-def life(request: pytest.FixtureRequest) -> Callable[[Model, Domain, Domain, Task], None]:
-    """`life(model, old, new, task)`: learned with one of the methods, with labels, beside none, with other labels."""
+def life(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """`life(model, old, new, task, also)`: learned with one of the methods and `also`, with labels and without."""
 
-    def live(model: Model, old: Domain, new: Domain, task: Task) -> None:
+    def live(model: Model, old: Domain, new: Domain, task: Task, also: Callable[[], Method] = Method) -> None:
         stream, before = [old, (old, new.unlabelled()), new.unlabelled(keep=3)], flat(model).detach().clone()
-        report = fit(model, stream, request.param(), steps=3, batch_size=4, lr=0.01, task=task)
+        report = fit(model, stream, request.param() + also(), steps=3, batch_size=4, lr=0.01, task=task)
         moved = flat(model).detach() - before
         assert moved.isfinite().all()
         assert moved.abs().max() > 0

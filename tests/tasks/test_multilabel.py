@@ -9,8 +9,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from tladapt import Domain, Output
-from tladapt.tasks import MultiLabel
+from tladapt import Domain, MultiLabel, Output
 
 TASK = MultiLabel()
 

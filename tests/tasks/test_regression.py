@@ -8,8 +8,7 @@ import torch
 from sklearn.metrics import root_mean_squared_error
 from torch import Tensor
 
-from tladapt import Domain, Method, Output, fit
-from tladapt.tasks import Regression
+from tladapt import Domain, Method, Output, Regression, fit
 
 TASK = Regression()
 

@@ -11,8 +11,7 @@ from sklearn.model_selection import LeaveOneOut, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
-from tladapt import Domain, Method, Output, fit
-from tladapt.tasks import Representation
+from tladapt import Domain, Method, Output, Representation, VICReg, fit
 
 
 def output(features: Tensor, mask: Tensor | None = None) -> Output:
@@ -95,6 +94,10 @@ def test_without_a_method_nothing_is_learned(make_model: Callable, make_domain: 
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert labelled.scores[0] == labelled.scores[1] == without.scores[1]
     assert without.notes == ["stage 0 (a): nothing to learn from; the model is as it was"]
+
+
+def test_methods_act_on_it_beside_one_that_learns(life: Callable, make_model: Callable, make_domain: Callable):
+    life(make_model(), make_domain(), make_domain("b", shift=0.5), Representation(), VICReg)
 
 
 def test_labels_that_are_no_classes_are_refused():

@@ -8,8 +8,7 @@ from sklearn.metrics import f1_score, jaccard_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tladapt import Classification, Domain, Model, Output, fit
-from tladapt.tasks import Segmentation
+from tladapt import Classification, Domain, Model, Output, Segmentation, fit
 
 TASK = Segmentation()
 

@@ -17,9 +17,10 @@ from tladapt.methods.lpft import LPFT
 from tladapt.methods.lwf import LwF
 from tladapt.methods.mmd import MMD
 from tladapt.methods.replay import Replay
+from tladapt.methods.vicreg import VICReg
 from tladapt.methods.wiseft import WiSEFT
 
 __all__ = [
     "BSS", "CORAL", "DANN", "EWC", "L2SP", "LPFT", "MMD", "Adapter", "BitFit", "EarlyStopping", "GradualUnfreezing",
-    "LayerwiseRate", "LinearProbe", "LoRA", "LwF", "Method", "Replay", "WiSEFT",
+    "LayerwiseRate", "LinearProbe", "LoRA", "LwF", "Method", "Replay", "VICReg", "WiSEFT",
 ]  # fmt: skip
