@@ -12,6 +12,7 @@ from tladapt.backbones.extras import needed
 from tladapt.readers.tables import columns_of
 
 PADDING, UNKNOWN = ("[PAD]", "<pad>"), "[UNK]"
+SPECIAL = ["[PAD]", UNKNOWN, "[CLS]", "[SEP]"]
 KINDS = ("wordpiece", "words")
 
 
@@ -146,32 +147,38 @@ def tokenizer(name: str) -> str:
 
 
 def train_tokenizer(strings: Sequence[str], size: int = 1000, kind: str = "wordpiece") -> str:
-    """The JSON of a lower-case tokenizer of at most `size` ids, learned from strings.
+    """The JSON of a lower-case tokenizer of about `size` ids, learned from strings; the same from the same strings.
 
     "wordpiece" is BERT's: parts of words, with [CLS] before and [SEP] after a text. "words" are the most frequent ones,
     and the others unknown.
     """
     library = needed("tokenizers", extra="text")
-    special = ["[PAD]", UNKNOWN, "[CLS]", "[SEP]"]
     if kind not in KINDS:
         raise ValueError(f"train_tokenizer(kind={kind!r}): expected one of {', '.join(map(repr, KINDS))}")
-    models, trainers = library.models, library.trainers
-    if kind == "wordpiece":
-        fast = library.Tokenizer(models.WordPiece(unk_token=UNKNOWN))
-        trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=special, show_progress=False)
-        fast.decoder = library.decoders.WordPiece()
-    else:
-        fast = library.Tokenizer(models.WordLevel(unk_token=UNKNOWN))
-        trainer = trainers.WordLevelTrainer(vocab_size=size, special_tokens=special, show_progress=False)
+    model, trainer = (library.models.WordPiece, library.trainers.WordPieceTrainer) if kind == "wordpiece" else (
+        library.models.WordLevel, library.trainers.WordLevelTrainer)  # fmt: skip
+    fast = library.Tokenizer(model(unk_token=UNKNOWN))
     fast.normalizer = library.normalizers.BertNormalizer(lowercase=True)
     fast.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
-    fast.train_from_iterator(strings, trainer)
+    first = [*SPECIAL, *(_letters(fast, strings) if kind == "wordpiece" else ())]
+    fast.train_from_iterator(strings, trainer(vocab_size=size, special_tokens=first, show_progress=False))
+    learned = fast
+    fast = library.Tokenizer(model(learned.get_vocab(), unk_token=UNKNOWN))  # where the letters are no special tokens
+    fast.normalizer, fast.pre_tokenizer = learned.normalizer, learned.pre_tokenizer
+    fast.add_special_tokens(SPECIAL)
     if kind == "wordpiece":
+        fast.decoder = library.decoders.WordPiece()
         marks = [(token, fast.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
         fast.post_processor = library.processors.TemplateProcessing(
             single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=marks
         )
     return fast.to_str()
+
+
+def _letters(fast: Any, strings: Sequence[str]) -> list[str]:
+    """The letters that words begin with, and go on with, in order: else the trainer counts them as its hashes fall."""
+    split = (fast.pre_tokenizer.pre_tokenize_str(fast.normalizer.normalize_str(string)) for string in strings)
+    return sorted({f"##{c}" if i else c for words in split for word, _ in words for i, c in enumerate(word)})
 
 
 def word_tokenizer(words: Sequence[str]) -> str:
