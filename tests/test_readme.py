@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tokenizers import Tokenizer
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -18,11 +19,12 @@ from tladapt import Domain, Model
 from tladapt.cli import main
 from tladapt.cli.arguments import parser
 from tladapt.readers.files import read_domains
+from tladapt.readers.texts import train_tokenizer
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 KINDS = {
     "in-python": "task1", "folders": "cnn(", "csv": '"north.csv"', "frames": "df_north", "dataset": "web_train",
-    "torchvision": "torchvision", "timm": "import timm", "own-network": "x_old",
+    "torchvision": "torchvision", "timm": "import timm", "own-network": "x_old", "pretrained": '"bert-base-uncased"',
 }  # fmt: skip
 
 
@@ -59,7 +61,21 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / f"{name}.csv").write_text("\n".join([*labelled, *more]) + "\n")
     unlabelled = ["age,district", "35,urban", "44,", *(row.rpartition(",")[0] for row in more)]
     (tmp_path / "new.csv").write_text("\n".join(unlabelled) + "\n")
+    texts = ["label,text", *(f"{('bad', 'good')[i % 2]},{('dull', 'fine')[i % 2]} one" for i in range(20))]
+    for name in ("books", "films"):
+        (tmp_path / f"{name}.csv").write_text("\n".join(texts) + "\n")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def bert() -> None:
+    """A small one where the large one would be."""
+    transformers = pytest.importorskip("transformers")
+    words = Tokenizer.from_str(train_tokenizer(["dull one", "fine one"], size=30))
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]")
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    for part in (fast, transformers.BertModel(transformers.BertConfig(vocab_size=40, **sizes))):
+        part.save_pretrained("bert-base-uncased")
 
 
 class Augmented(Dataset):
@@ -113,6 +129,7 @@ def test_a_block_has_at_most_ten_lines_of_code(kind):
     assert max(map(len, lines)) <= 120
 
 
+@pytest.mark.usefixtures("bert")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_block_runs_and_scores_old_and_new(ran, kind):
     left = ran(kind)
