@@ -16,9 +16,26 @@ import torch
 from tladapt.backbones import cnn
 from tladapt.display.table import percent
 from tladapt.method import Method
-from tladapt.methods import CORAL, DANN, EWC, MMD, LwF, Replay
+from tladapt.methods import (
+    BSS,
+    CORAL,
+    DANN,
+    EWC,
+    L2SP,
+    LPFT,
+    MMD,
+    Adapter,
+    BitFit,
+    GradualUnfreezing,
+    LayerwiseRate,
+    LinearProbe,
+    LoRA,
+    LwF,
+    Replay,
+    WiSEFT,
+)  # fmt: skip
 from tladapt.report import environment
-from tladapt.scenarios import Scenario, digits, split_digits
+from tladapt.scenarios import Scenario, digits, few_digits, split_digits
 from tladapt.streams import domains_of
 
 Row = tuple[str, Callable[[], Scenario], Callable[[], Method], str | None]
@@ -40,6 +57,28 @@ CONTINUE = [
     ("`LwF(100)`", partial(LwF, 100), None),
     ("`Replay(200)`", partial(Replay, 200), None),
     ("`Replay(200) + LwF()`", lambda: Replay(200) + LwF(), None),
+    ("joint: all stages at once", Method, "joint"),
+]
+FEW = [
+    ("source only", Method, "source-only"),
+    ("`Method()`: fine-tuning", Method, None),
+    ("`LinearProbe()`", LinearProbe, None),
+    ("`LPFT()`", LPFT, None),
+    ("`GradualUnfreezing()`", GradualUnfreezing, None),
+    ("`LayerwiseRate()`", LayerwiseRate, None),
+    ("`BitFit()`", BitFit, None),
+    ("`LoRA()`", LoRA, None),
+    ("`LoRA(2, 4.0)`", partial(LoRA, 2, 4.0), None),
+    ("`Adapter()`", Adapter, None),
+    ('`Adapter("ia3")`', partial(Adapter, "ia3"), None),
+    ("`L2SP()`", L2SP, None),
+    ("`L2SP(1.0)`", partial(L2SP, 1.0), None),
+    ("`BSS()`", BSS, None),
+    ("`BSS(0.001)`", partial(BSS, 0.001), None),
+    ("`WiSEFT()`", WiSEFT, None),
+    ("`WiSEFT(0.7)`", partial(WiSEFT, 0.7), None),
+    ("`LoRA() + WiSEFT(0.7)`", lambda: LoRA() + WiSEFT(0.7), None),
+    ("`Replay(200)`", partial(Replay, 200), None),
     ("joint: all stages at once", Method, "joint"),
 ]
 POLICY = [("`Method()`", Method, None), ("`DANN()`", DANN, None), ("`MMD()`", MMD, None)]
@@ -65,6 +104,9 @@ TABLES = {
     "digits": (digits, ADAPT),
     "split-digits, class-incremental": (partial(split_digits, "class"), CONTINUE),
     "split-digits, task-incremental": (partial(split_digits, "task"), CONTINUE),
+    "few-digits": (few_digits, FEW),
+    "few-digits, learning rate 0.003": (lambda: few_digits().but(lr=3e-3), FEW),
+    "few-digits, two labels per digit": (partial(few_digits, 2), FEW),
     "digits, BatchNorm per-domain": (partial(with_batchnorm, "per-domain"), POLICY),
     "digits, BatchNorm frozen": (partial(with_batchnorm, "frozen"), POLICY),
     "digits, the source gone in the second stage": (source_gone, GONE),

@@ -19,15 +19,15 @@ class BSS(Method):
 
     Parameters
     ----------
-    weight : float, default 0.001
-        The factor w (:math:`\eta` in the paper), > 0.
+    weight : float, default 0.1
+        The factor w (:math:`\eta` in the paper), > 0. It acts on the scale of the features.
     k : int, default 1
         How many singular values, >= 1; all, if the matrix has fewer.
 
     Notes
     -----
-    No differences from the paper. Where a sample has features at several positions, it counts as their mean. Page:
-    methods/bss.py.
+    Differences from the paper: the weight, which is 0.001 there, for 2 048 features. Where a sample has features at
+    several positions, it counts as their mean. Page: methods/bss.py.
 
     References
     ----------
@@ -36,7 +36,7 @@ class BSS(Method):
 
     needs = frozenset({"source"})
 
-    def __init__(self, weight: float = 0.001, k: int = 1) -> None:
+    def __init__(self, weight: float = 0.1, k: int = 1) -> None:
         super().__init__()
         positive("BSS", weight=weight)
         whole("BSS", k=k)

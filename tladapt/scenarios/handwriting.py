@@ -48,17 +48,17 @@ def split_digits(increment: str = "class") -> Scenario:
     )  # fmt: skip
 
 
-def few_digits() -> Scenario:
-    """A network that comes trained on upright digits; then five labelled images per digit, slanted, of other writers.
+def few_digits(labels: int = 5) -> Scenario:
+    """A network that comes trained on upright digits; then `labels` images per digit, slanted, of other writers.
 
     As in `digits`, but slanted by a pixel per row: what the network knows is of use, and is forgotten at once.
     """
     x, y = labelled_digits()
     all_slanted = Domain("slanted", (slant(x[899:], 2 * SLANT), y[899:]), TEST, classes=10)
-    few = all_slanted.unlabelled(keep=5).train
+    few = all_slanted.unlabelled(keep=labels).train
     slanted = Domain("slanted", few.take(torch.arange(len(few.y))), all_slanted.test, classes=10)
     return Scenario(
-        name="few-digits", about="a network trained on upright digits, then fifty labelled slanted ones",
+        name="few-digits", about="a network trained on upright digits, then a few labelled slanted ones",
         stream=[upright_digits(), slanted], learned=1, method=Method, network=_trained_on_upright, inputs=IMAGES,
         steps=60,
     )  # fmt: skip
