@@ -18,7 +18,8 @@ from tladapt.scenarios.handwriting import digits, few_digits, picture, slant, sp
 from tladapt.scenarios.objects import office_images, split_cifar10
 from tladapt.scenarios.records import adult, bank_marketing, heart
 from tladapt.scenarios.scenario import Scenario
-from tladapt.scenarios.speech import spoken_digits
+from tladapt.scenarios.sentences import intents, reviews, reviews_bert
+from tladapt.scenarios.speech import five_clips, spoken_digits, spoken_words
 from tladapt.scenarios.splits import by_class
 
 SCENARIOS: dict[str, Callable[..., Scenario]] = {  # those that need no files first
@@ -26,7 +27,7 @@ SCENARIOS: dict[str, Callable[..., Scenario]] = {  # those that need no files fi
     for function in (
         digits, split_digits, mnist_usps, usps_mnist, mnist_mnistm, digit_stream, split_mnist, permuted_mnist,
         rotated_mnist, split_cifar10, office_caltech, office_images, amazon_reviews, spoken_digits, heart,
-        bank_marketing, adult,
+        bank_marketing, adult, reviews, reviews_bert, intents, spoken_words, five_clips,
     )
 }  # fmt: skip
 
@@ -50,7 +51,7 @@ def named(text: str) -> Scenario:
 
 __all__ = [
     "SCENARIOS", "Scenario", "adult", "amazon_reviews", "bank_marketing", "by_class", "digit_stream", "digits",
-    "few_digits", "from_scratch", "heart", "joint", "mnist_mnistm", "mnist_usps", "named", "office_caltech",
-    "office_images", "permuted_mnist", "picture", "rotated_mnist", "slant", "source_only", "split_cifar10",
-    "split_digits", "split_mnist", "spoken_digits", "usps_mnist",
+    "few_digits", "five_clips", "from_scratch", "heart", "intents", "joint", "mnist_mnistm", "mnist_usps", "named",
+    "office_caltech", "office_images", "permuted_mnist", "picture", "reviews", "reviews_bert", "rotated_mnist", "slant",
+    "source_only", "split_cifar10", "split_digits", "split_mnist", "spoken_digits", "spoken_words", "usps_mnist",
 ]  # fmt: skip

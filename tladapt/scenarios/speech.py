@@ -1,24 +1,31 @@
-"""Spoken digits: one speaker, then another."""
+"""Spoken digits: one speaker, then another; two, then five clips of a third; five, then a sixth, as text."""
 
 import wave
+from collections.abc import Iterator
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tladapt.backbones import cnn
+from tladapt.backbones import cnn, deepspeech2
 from tladapt.domains import Domain
 from tladapt.layers.log_mel import LogMel
-from tladapt.methods import MMD
+from tladapt.methods import MMD, Replay
+from tladapt.readers.sounds import Sounds
 from tladapt.scenarios.files import find
 from tladapt.scenarios.scenario import Scenario, known
 from tladapt.streams import adaptation
+from tladapt.tasks import SpeechToText
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+AMERICANS, OTHERS = ("jackson", "theo"), ("george", "lucas", "nicolas", "yweweler")
+CLIPS = 5  # of each digit by a new speaker
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 RATE, BANDS, FRAMES = 8000, 32, 32  # samples a second; bands and frames of a spectrogram
 WINDOW, HOP = 256, 80  # samples in a window, and from one to the next
 MEL = LogMel(RATE, BANDS, WINDOW, HOP)
+SOUNDS = Sounds(RATE, 1.0)
 
 
 def spoken_digits(source: str = "jackson", target: str = "theo") -> Scenario:
@@ -31,19 +38,63 @@ def spoken_digits(source: str = "jackson", target: str = "theo") -> Scenario:
     )  # fmt: skip
 
 
-def _speaker(name: str) -> Domain:
-    """Recordings 0 to 4 of every digit are the test data, as their authors have it."""
+def five_clips(target: str = "george") -> Scenario:
+    """Digits spoken by jackson and theo, then five clips of each by one more: george, lucas, nicolas, yweweler."""
+    first, new = tuple(map(_speaker, AMERICANS)), _speaker(known("five-clips", target, OTHERS))
+    few = new.unlabelled(keep=CLIPS)
+    few.train = few.train.take(torch.arange(len(few.train.y)))  # the others are not there at all
+    return Scenario(
+        name="five-clips", about=f"digits spoken by {' and '.join(AMERICANS)}, then five clips of each by {target}",
+        stream=[first, few], ceiling=[first, (*first, new)], method=partial(Replay, 2 * 10 * CLIPS),
+        network=partial(cnn, 1, BANDS, 16, classes=10), batch_size=32, steps=150,
+    )  # fmt: skip
+
+
+def spoken_words(target: str = "george") -> Scenario:
+    """Words spoken by five people with their text, then by a sixth without (character error rate): one of six."""
+    task = SpeechToText(sorted(set("".join(WORDS))))
+    known("spoken-words", target, SPEAKERS)
+    others = _spoken("the others", tuple(name for name in SPEAKERS if name != target), task)
+    new = _spoken(target, (target,), task)
+    return Scenario(
+        name="spoken-words", about=f"words spoken by five people, then by {target} without their text", method=MMD,
+        stream=adaptation(others, new), ceiling=[others, (others, new)], task=task, inputs=SOUNDS.spec(),
+        network=partial(deepspeech2, 32, 8, 64, 1, rate=RATE, classes=task.classes), batch_size=32, steps=250, lr=0.01,
+    )  # fmt: skip
+
+
+def recordings(name: str) -> Iterator[tuple[Tensor, int, bool]]:
+    """The recordings of a speaker: the sound (samples,) in [-1, 1), the digit, and whether it is to test on.
+
+    Recordings 0 to 4 of every digit are the test data, as their authors have it.
+    """
     folder = find("fsdd/recordings", "the recordings of the Free Spoken Digit Dataset")
-    parts: dict[bool, tuple[list[Tensor], list[int]]] = {False: ([], []), True: ([], [])}
     for file in sorted(folder.glob(f"?_{name}_*.wav")):
         digit, _, index = file.stem.split("_")
-        x, y = parts[int(index) < 5]
         with wave.open(str(file)) as sound:
             samples = torch.frombuffer(bytearray(sound.readframes(sound.getnframes())), dtype=torch.int16)
-        x.append(log_mel(samples.float() / 2**15))
-        y.append(int(digit))
+        yield samples.float() / 2**15, int(digit), int(index) < 5
+
+
+def _speaker(name: str) -> Domain:
+    """A speaker's digits, as spectrograms."""
+    parts: dict[bool, tuple[list[Tensor], list[int]]] = {False: ([], []), True: ([], [])}
+    for sound, digit, test in recordings(name):
+        x, y = parts[test]
+        x.append(log_mel(sound))
+        y.append(digit)
     train, test = ((torch.stack(x), torch.tensor(y)) for x, y in (parts[False], parts[True]))
     return Domain(name, train, test, classes=10)
+
+
+def _spoken(name: str, speakers: tuple[str, ...], task: SpeechToText) -> Domain:
+    """The words of these speakers, as sounds and text."""
+    found, samples = [one for speaker in speakers for one in recordings(speaker)], int(SOUNDS.rate * SOUNDS.seconds)
+    sound = torch.stack([F.pad(sound, (0, samples))[:samples] for sound, _, _ in found])
+    length = torch.tensor([min(len(sound), samples) for sound, _, _ in found])
+    y, test = task.encode([WORDS[digit] for _, digit, _ in found]), torch.tensor([test for _, _, test in found])
+    parts = (({"sound": sound[rows], "length": length[rows]}, y[rows]) for rows in (~test, test))
+    return Domain(name, *parts, classes=task.classes)
 
 
 def log_mel(sound: Tensor) -> Tensor:
