@@ -11,13 +11,15 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
-from tladapt import CORAL, DANN, EWC, MMD, LwF, Method, Replay
+from tladapt import CORAL, DANN, EWC, MMD, LwF, Method, Replay, VICReg, WiSEFT
 from tladapt.comparison import Comparison, compare
 from tladapt.comparison.result import WORSE
 from tladapt.display.table import percent
 from tladapt.scenarios import Scenario, named
 from tladapt.scenarios.features import CAMERAS, PRODUCTS, pairs
 from tladapt.scenarios.records import HOSPITALS
+from tladapt.scenarios.sentences import SITES
+from tladapt.scenarios.speech import OTHERS
 
 SIX = [DANN(), CORAL(), MMD(), EWC(), LwF(), Replay()]
 SPEAKERS = ["jackson-theo", "theo-jackson", "george-lucas", "lucas-george", "nicolas-yweweler", "yweweler-nicolas"]
@@ -33,7 +35,19 @@ PAIRS = {
     "office-caltech": of_pairs("office-caltech", CAMERAS),
     "spoken-digits": [f"spoken-digits:{pair}" for pair in SPEAKERS],
     "tables": [*of_pairs("heart", HOSPITALS), "bank-marketing", "adult"],
+    "reviews": of_pairs("reviews", tuple(SITES)),
+    "reviews-bert": ["reviews-bert:amazon-imdb", "reviews-bert:amazon-yelp"],
+    "spoken-words": [f"spoken-words:{name}" for name in ("george", "theo", "nicolas")],
+    "five-clips": [f"five-clips:{name}" for name in OTHERS],
 }
+ALIGNED = [DANN(), CORAL(), MMD()]
+METHODS: dict[str, list[Method]] = {  # by default the six
+    "reviews": [*ALIGNED, CORAL(100), EWC(), LwF(), WiSEFT(), MMD() + WiSEFT()],
+    "reviews-bert": [*ALIGNED, CORAL(100), VICReg()],
+    "spoken-words": ALIGNED,
+    "five-clips": [Replay(100), Replay(100) + EWC(), Replay(100) + LwF(), EWC(), LwF(), WiSEFT()],
+}
+BASELINES = {"five-clips": ["source-only"]}  # where every domain has labels, it is no row by itself
 SINGLE: dict[str, list[tuple[str, list[Method]]]] = {
     "digit-pairs": [
         ("mnist-usps", [DANN(), CORAL(100), MMD()]),
@@ -59,11 +73,14 @@ def main() -> None:
     if unknown := set(options.tables) - PAIRS.keys() - SINGLE.keys():
         parser.error(f"no table {min(unknown)!r}; there are {', '.join([*PAIRS, *SINGLE])}")
     for table in options.tables or [*PAIRS, *SINGLE]:
-        rows = SINGLE.get(table) or [(name, SIX) for name in PAIRS[table]]
+        rows = SINGLE.get(table) or [(name, METHODS.get(table, SIX)) for name in PAIRS[table]]
         found = list[Comparison]()
         for name, methods in rows:
             make: Callable[[], Scenario] = partial(named, name)
-            one = compare(make, methods, seeds=options.seeds, jobs=options.jobs, out=Path("runs") / name)
+            one = compare(
+                make, methods, seeds=options.seeds, baselines=BASELINES.get(table, ()), jobs=options.jobs,
+                out=Path("runs") / name,
+            )  # fmt: skip
             one.scenario = name
             found.append(one)
             print(one.markdown(), flush=True)
@@ -83,7 +100,7 @@ def by_pair(found: list[Comparison]) -> str:
         means = [mean([one.figure(name, what)[0] or 0.0 for one in found]) for name in names]
         lines.append(["**mean**", *(f"**{percent(value)}**" for value in means)])
         hurts = [sum(one.hurts(name, what) for one in found) for name in names]
-        lines.append([f"worse than source-only in, of {len(found)}", "", *map(str, hurts[1:])])
+        lines.append([f"worse than {found[0].reference} in, of {len(found)}", "", *map(str, hurts[1:])])
         text += [f"**the {what} domain**", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
     return "\n\n".join([*text, *found[0].notes, *(note for one in found[1:] for note in one.notes[1:])]) + "\n"
 
