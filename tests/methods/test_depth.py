@@ -69,6 +69,19 @@ def test_a_network_of_ones_own():
     check_cover(cut(Own()))
 
 
+class Staged(nn.Module):
+    """A chain of layers at first, then a chain of blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 4))
+        self.stages = nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU())) for _ in range(2)))
+
+
+def test_a_chain_of_layers_keeps_no_chain_of_blocks_together():
+    assert named(Staged()) == ["stem.0", "stem.2", "stages.0", "stages.1"]
+
+
 def test_what_is_shared_lies_in_its_first_part():
     first, second = nn.Linear(2, 2), nn.Linear(2, 2)
     assert layers_of(nn.Sequential(first, nn.Sequential(second, first))) == [[first], [second]]
