@@ -55,7 +55,8 @@ class Domain:
         self.validation = self._apart("validation", validation, seed)
         self.classes = self._class_names(classes)
         self.origin = object()  # the same in all views of this domain
-        complete, y = len(self.train.y) == len(self.train), self.train.y
+        y = self.train.y
+        complete = len(y) == len(self.train) and not y.is_floating_point()
         self.labels = y[y >= 0].unique().tolist() if complete else None
         self._check()
 

@@ -133,7 +133,7 @@ class Model(nn.Module):
         features, mask = found if isinstance(found, tuple) else (found, None)
         autoregressive = getattr(self.head, "autoregressive", False)
         logits = self.head(features, mask, y) if autoregressive else self.head(features)
-        if mask is not None and mask.shape == logits.shape[:-1]:
+        if mask is not None and not autoregressive and mask.shape == logits.shape[:-1]:
             logits = logits.masked_fill(~mask[..., None], 0.0)  # nothing is said where there is nothing
         output = Output(features, logits, mask)
         for layer in norms:

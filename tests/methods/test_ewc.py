@@ -69,6 +69,7 @@ class TwoInputs(nn.Module):
 
 
 def test_that_of_a_softmax_regression_is_p_times_1_minus_p_times_x_squared(make_stage: Callable):
+    torch.manual_seed(0)
     rows, model = torch.tensor([[1.0, -2.0], [0.5, 0.3], [-1.0, 1.0]]), Model.of(nn.Linear(2, 3))
     p = model(rows).logits.softmax(1).detach()
     spread = p * (1 - p)

@@ -158,6 +158,18 @@ def test_formulas_are_used_where_they_hold_and_only_there(case: str) -> None:
     assert len([name for name in by_formula if name.startswith("encoder")]) == CASES[case][2]
 
 
+def test_weights_that_are_made_of_others_for_good_have_information() -> None:
+    torch.manual_seed(0)
+    layer = nn.utils.parametrizations.weight_norm(nn.Linear(6, 4))
+    model, x, y = Model(layer, nn.Linear(4, 3)).eval(), torch.randn(5, 6), torch.randint(3, (5,))
+    found = Squares(model, surprise)(x, torch.zeros(5, dtype=torch.long), None, y)
+    right = expected(model, x, y)
+    assert {name for name in right if name.startswith("encoder.parametrizations")}
+    for name in right:
+        torch.testing.assert_close(found[name], right[name], rtol=1e-4, atol=1e-7)
+        assert found[name].sum() > 0
+
+
 @pytest.mark.parametrize("case", ["rows", "in place", "words"])
 def test_weights_that_a_user_froze_count_too(case: str) -> None:
     model, x, y = built(case)

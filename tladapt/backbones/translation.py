@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tladapt.backbones.huggingface import Encoder, Source, attended, network, recipe_of
 from tladapt.model import Model
@@ -67,7 +66,7 @@ def translation(
         raise ValueError(f"translation(classes={asked}): the vocabulary has {vocabulary} ids; leave classes out")
     arguments = {"name": recipe, "length": length, "never": list(never)}
     return Model(
-        SourceEncoder(encoder, length), head, classes=classes or vocabulary, batchnorm=batchnorm,
+        Encoder(encoder, None), head, classes=classes or vocabulary, batchnorm=batchnorm,
         recipe={"backbone": "translation", "arguments": arguments},
     )  # fmt: skip
 
@@ -84,23 +83,6 @@ def _told(found: Any, name: str) -> Any:
     """What the configuration, or else that of its generation, says."""
     value = getattr(found.config, name, None)
     return getattr(found.generation_config, name, None) if value is None else value
-
-
-class SourceEncoder(Encoder):
-    """The encoder: one vector per token, and the mask."""
-
-    def __init__(self, network: Any, length: int) -> None:
-        super().__init__(network, None)
-        self.length = length
-
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """From ids and mask (n, T) to features (n, T, d) and the mask."""
-        states, mask = super().forward(input_ids, attention_mask, token_type_ids)
-        if mask.shape[1] == self.length:  # with one more empty position, for `Model` takes a mask as long as
-            states, mask = F.pad(states, (0, 0, 0, 1)), F.pad(mask, (0, 1))  # the answers for a mask of the answers
-        return states, mask
 
 
 class Decoder(nn.Module):

@@ -26,7 +26,7 @@ def convolution(layer: nn.Conv1d | nn.Conv2d, x: Tensor, g: Tensor) -> dict[str,
     if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
         return {}
     sizes, groups = (layer.kernel_size, layer.dilation, layer.padding, layer.stride), layer.groups
-    if isinstance(layer, nn.Conv1d):  # an image of one row
+    if isinstance(layer, nn.Conv1d):  # as a plane of one row
         (kernel, dilation, padding, stride), x = (
             ((p, *v) for p, v in zip((1, 1, 0, 1), sizes, strict=True)),
             x[:, :, None],
@@ -59,7 +59,7 @@ def norm(layer: Any, x: Tensor, g: Tensor) -> dict[str, Tensor]:
 
 
 def embedding(layer: nn.Embedding, x: Tensor, g: Tensor) -> dict[str, Tensor]:
-    """The gradients at the places of one word add up before they are squared."""
+    """The gradients at the places of one index add up before they are squared."""
     rows = torch.arange(len(x), device=x.device).reshape(-1, *[1] * (x.ndim - 1))
     there = (x != layer.padding_idx).flatten() if layer.padding_idx is not None else slice(None)
     keys, place = (rows * layer.num_embeddings + x).flatten()[there].unique(return_inverse=True)

@@ -73,6 +73,8 @@ class LowRank(nn.Module):
     `order`: of the parameters of the layer.
     """
 
+    merges = True  # see `tladapt.methods.weights`
+
     def __init__(self, weight: Tensor, rank: int, scale: float, order: list[str]) -> None:
         super().__init__()
         m, n = weight.flatten(1).shape
@@ -103,7 +105,7 @@ def plain(module: nn.Module) -> None:
     torch's `remove_parametrizations` will not do: it breaks copies of the layer, and puts the weight behind the bias.
     """
     lists: nn.ModuleDict = module.parametrizations  # type: ignore[assignment]
-    originals = {name: found.original for name, found in lists.items()}
+    originals: dict[str, nn.Parameter] = {name: found.original for name, found in lists.items()}  # type: ignore[misc]
     made = {name: getattr(module, name) for name in originals}
     order = next(part.order for part in lists.modules() if isinstance(part, LowRank))
     del module._modules["parametrizations"]

@@ -30,8 +30,8 @@ def flat(model: nn.Module) -> Tensor:
 
 
 def layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The modules by name, without those that only make the weights of others."""
-    whole = [module for module in model.modules() if isinstance(module, ParametrizationList) or is_adapter(module)]
+    """The modules by name, without those that are to be merged into others."""
+    whole = [module for module in model.modules() if to_merge(module) or is_adapter(module)]
     inner = {id(part) for module in whole for part in module.modules() if part is not module or not is_adapter(module)}
     yield from ((name, module) for name, module in model.named_modules() if id(module) not in inner)
 
@@ -40,8 +40,13 @@ def own(module: nn.Module) -> dict[str, Tensor]:
     """The weights of this layer alone, by name: weight before bias, whatever was registered when."""
     names = set(module._parameters)
     if is_parametrized(module):
-        names |= set(module.parametrizations)  # type: ignore[arg-type]
+        names |= {name for name, part in module.parametrizations.items() if to_merge(part)}  # type: ignore[operator]
     return {name: weight for name in sorted(names, reverse=True) if (weight := getattr(module, name)) is not None}
+
+
+def to_merge(module: nn.Module) -> bool:
+    """Whether it makes a weight for this stage only (LoRA), not for good (as a user's weight norm does)."""
+    return isinstance(module, ParametrizationList) and any(getattr(part, "merges", False) for part in module)
 
 
 @torch.no_grad()
