@@ -134,7 +134,7 @@ def test_the_products_of_lora_are_merged_before(make_model: Callable, two: list[
     assert_between(learned(make_model(), two, WiSEFT(0.25) + LoRA()), old, new, 0.25)
 
 
-def test_weights_that_are_made_of_others_are_averaged_as_they_act(two: list[Domain]):
+def test_of_a_weight_that_is_made_of_others_those_are_averaged(two: list[Domain]):
     def model() -> Model:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

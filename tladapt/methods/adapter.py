@@ -72,9 +72,11 @@ class Adapter(Mergeable):
         config, encoder = self._configured(), model.encoder
         if config.target_modules is None:
             maps = linear_maps(encoder)
+            if not maps:
+                raise ValueError(f"Adapter(config={self.config!r}): no linear map in the encoder; give target_modules")
             config.target_modules = "|".join(map(re.escape, maps))
             if hasattr(config, "fan_in_fan_out"):
-                config.fan_in_fan_out = bool(maps) and not any(isinstance(m, nn.Linear) for m in maps.values())
+                config.fan_in_fan_out = not any(isinstance(part, nn.Linear) for part in maps.values())
         if getattr(config, "feedforward_modules", ()) is None:  # IA3 scales what these take, what the others give
             config.feedforward_modules = []
         try:

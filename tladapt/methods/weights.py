@@ -51,11 +51,7 @@ def to_merge(module: nn.Module) -> bool:
 
 @torch.no_grad()
 def assign(model: nn.Module, values: dict[str, Tensor]) -> None:
-    """Give weights and buffers these values, by name; through torch's parametrizations where there are any."""
+    """Give weights and buffers these values, by name; nothing may be left to merge."""
     for name, value in values.items():
         prefix, _, last = name.rpartition(".")
-        module = model.get_submodule(prefix)
-        if is_parametrized(module, last):
-            setattr(module, last, value)
-        else:
-            getattr(module, last).copy_(value)
+        getattr(model.get_submodule(prefix), last).copy_(value)
