@@ -235,6 +235,7 @@ def test_it_is_built_with_a_configuration_of_peft_which_stays_as_it_is():
 
 REFUSED: dict[str, tuple[Callable[[], Model], Any]] = {
     "no such kind": (plain, "lorra"),
+    "no such argument": (plain, {"peft_type": "LORA", "rr": 4}),
     "lengthens the input": (plain, {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3}),
     "a prefix": (plain, "prefix_tuning"),
     "no merge": (plain, "lily"),

@@ -58,11 +58,14 @@ class Adapter(Mergeable):
             kinds: dict[str, Any] = {k.value: v for k, v in peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING.items()}
             if (kind := str(given.get("peft_type")).upper()) not in kinds:
                 raise ValueError(f"Adapter(config={self.config!r}): peft_type is none of {', '.join(sorted(kinds))}")
-            given = kinds[kind](**{name: value for name, value in given.items() if name != "peft_type"})
+            try:
+                given = kinds[kind](**{name: value for name, value in given.items() if name != "peft_type"})
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"Adapter(config={self.config!r}): {error}") from error
         if not isinstance(given, peft.PeftConfig):
             raise TypeError(f"Adapter(config={self.config!r}): expected a name, a dict or a configuration of peft")
         if not hasattr(given, "target_modules"):
-            raise ValueError(f"Adapter(config={self.config!r}): {given.peft_type} cannot be merged into the weights")
+            raise ValueError(f"Adapter(config={self.config!r}): what a {type(given).__name__} makes is no weight")
         return copy.deepcopy(given)
 
     def insert(self, model: Model) -> None:
