@@ -240,7 +240,7 @@ def test_small_networks_can_be_built_again_from_their_recipe(model, x):
 
 @pytest.mark.parametrize("recipe", [{"backbone": "vgg", "arguments": {}}, {}, {"backbone": "build", "arguments": {}}])
 def test_an_unknown_backbone_is_refused_with_the_known_ones(recipe):
-    with pytest.raises(ValueError, match=r"expected one of cnn, lenet, mlp"):
+    with pytest.raises(ValueError, match=r"expected one of cnn, .*lenet, mlp"):
         build(recipe, 3, "joint")
 
 

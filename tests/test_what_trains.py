@@ -170,3 +170,32 @@ def test_an_autoregressive_head_gets_the_answers():
     assert model(torch.zeros(2, 2), None, y).logits[..., 0].tolist() == [[0, 3, 2], [0, 0, 0]]
     assert model(torch.zeros(2, 2)).logits.abs().sum() == 0
     assert model.width == 4
+
+
+def test_what_a_user_holds_stays_held_and_a_stage_that_fails_holds_nothing():
+    model = network()
+    model.freeze(first := model.encoder.get_submodule("module.0"))
+    fit(model, [domain()], HeadAlone(), steps=2)
+    with pytest.raises(RuntimeError, match="fails"):
+        fit(model, [domain()], HeadAlone() + Failing(), steps=2)
+    later = model.encoder.get_submodule("module.4")
+    assert [p.requires_grad for p in (*first.parameters(), *later.parameters())] == [False, False, True, True]
+    model.thaw(first)
+    assert all(p.requires_grad for p in model.parameters())
+
+
+class Failing(Method):
+    def extend(self, model, batch):
+        raise RuntimeError("fails")
+
+
+class Late(Method):
+    """A loss in the second half of a stage alone."""
+
+    def loss(self, model, batch, output):
+        return output.features.square().mean() if batch.progress >= 0.5 else output.logits.new_zeros(())
+
+
+def test_only_what_is_idle_at_every_step_is_called_so():
+    assert fit(network(), [domain()], Late() + HeadFirst(), steps=4).notes == []
+    assert fit(network(), [domain()], Late(), steps=1).notes == ["stage 0 (a): Late had nothing to act on"]

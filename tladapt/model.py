@@ -1,7 +1,8 @@
 """The model that old and new domains share."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,7 @@ class Model(nn.Module):
     def freeze(self, *parts: nn.Module) -> None:
         """Hold these parts as they are until `thaw`: no gradients, and evaluation mode, so that no buffer moves."""
         for part in parts:
-            self._held[part] = [p for p in part.parameters() if p.requires_grad]
+            self._held.setdefault(part, []).extend(p for p in part.parameters() if p.requires_grad)
             part.requires_grad_(False).eval()
 
     def thaw(self, *parts: nn.Module) -> None:
@@ -151,7 +152,18 @@ class Model(nn.Module):
         for part in parts or tuple(self._held):
             for parameter in self._held.pop(part):
                 parameter.requires_grad_()
-            part.train(self.training)
+        self.train(self.training)
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Within, parts may be frozen and rates set; afterwards all trains as before."""
+        held = set(self._held)
+        try:
+            yield
+        finally:
+            for part in self._held.keys() - held:
+                self.thaw(part)
+            self.rates.clear()
 
     def trained(self) -> list[nn.Parameter]:
         """The parameters that train, now or once they are thawed."""

@@ -7,7 +7,7 @@ from functools import partial, wraps
 from typing import ParamSpec
 
 from rich.progress import Progress
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Adam, Optimizer
 
 from tladapt.display.progress import DivergedError, Watch, bars
@@ -141,38 +141,57 @@ def learn(
 ) -> list[str]:  # fmt: skip
     """Learn one stage; returns the names of the terms that had nothing to act on."""
     model.train()
-    method.train().prepare(model, stage)
-    method.to(model.device)
-    paces: dict[float, list[nn.Parameter]] = {}
-    for parameter in (*model.trained(), *(p for p in method.parameters() if p.requires_grad)):
-        paces.setdefault(model.rates.get(parameter, 1.0), []).append(parameter)
-    stepper = optimizer([{"params": part, "lr": lr * rate} for rate, part in paces.items()], lr=lr)
-    factors = [group["lr"] / lr for group in stepper.param_groups]
-    watch, idle = Watch(stage.name, bar, steps), list[str]()
-    with seeded(generator(stage.seed, stage.index, "model").initial_seed()):
-        for step in range(steps):
-            progress = step / steps
-            for group, factor in zip(stepper.param_groups, factors, strict=True):
-                group["lr"] = lr * factor * schedule(progress)
-            batch = stage.batch(step, progress)
-            batch = batch.join(method.extend(model, batch))
-            output = model(batch.x, batch.domain, batch.y)
-            losses = {"task": stage.task.loss(output, batch), **method.losses(model, batch, output)}
-            idle = idle if step else _idle(method, losses, {part.owner for part in batch.parts})
-            stepper.zero_grad()
-            sum(losses.values(), output.logits.new_zeros(())).backward()
-            method.adjust(model, batch)
-            stepper.step()
-            watch.see(losses)
-            if any(term.done for term in method.terms.values()):
-                break
-    watch.look()
-    if not all(p.isfinite().all() for part in paces.values() for p in part):
-        raise DivergedError(f"the weights are no longer finite after stage {stage.name}; lower lr or a weight")
-    method.consolidate(model.eval(), stage)
-    model.thaw()
-    model.rates.clear()
+    with model.restoring():
+        method.train().prepare(model, stage)
+        method.to(model.device)
+        stepper = _stepper(model, method, lr, optimizer)
+        with seeded(generator(stage.seed, stage.index, "model").initial_seed()):
+            idle = _steps(model, method, stage, stepper, schedule, Watch(stage.name, bar, steps))
+        if not all(p.isfinite().all() for group in stepper.param_groups for p in group["params"]):
+            raise DivergedError(f"the weights are no longer finite after stage {stage.name}; lower lr or a weight")
+        method.consolidate(model.eval(), stage)
     return idle
+
+
+def _stepper(model: Model, method: Method, lr: float, optimizer: Callable[..., Optimizer]) -> Optimizer:
+    """The optimiser of all that trains in the stage, each part at its own rate."""
+    rates: dict[float, list[nn.Parameter]] = {}
+    for parameter in (*model.trained(), *(p for p in method.parameters() if p.requires_grad)):
+        rates.setdefault(model.rates.get(parameter, 1.0), []).append(parameter)
+    return optimizer([{"params": part, "lr": lr * rate} for rate, part in rates.items()], lr=lr)
+
+
+def _steps(
+    model: Model, method: Method, stage: Stage, stepper: Optimizer, schedule: Callable[[float], float], watch: Watch
+) -> list[str]:
+    """The steps of a stage, until a term is done; returns the names of the terms that were idle in all of them."""
+    rates = [group["lr"] for group in stepper.param_groups]
+    idle = {name: term for name, term in method.terms.items() if _gives(term)}
+    for step in range(watch.steps):
+        progress = step / watch.steps
+        for group, rate in zip(stepper.param_groups, rates, strict=True):
+            group["lr"] = rate * schedule(progress)
+        batch = stage.batch(step, progress)
+        batch = batch.join(method.extend(model, batch))
+        output = model(batch.x, batch.domain, batch.y)
+        losses = {"task": stage.task.loss(output, batch), **method.losses(model, batch, output)}
+        owners = {part.owner for part in batch.parts}
+        idle = {name: term for name, term in idle.items() if not losses[name].requires_grad and term not in owners}
+        stepper.zero_grad()
+        sum(losses.values(), output.logits.new_zeros(())).backward()
+        method.adjust(model, batch)
+        stepper.step()
+        watch.see(losses)
+        if any(term.done for term in method.terms.values()):
+            break
+    watch.look()
+    return list(idle)
+
+
+def _gives(term: Method) -> bool:
+    """Whether it is there to give a loss or samples; what only takes hold of the model always has that to act on."""
+    given = (type(term).loss, type(term).extend) != (Method.loss, Method.extend)
+    return given and (term.role not in ("trainable", "weights", "guard") or type(term).loss is not Method.loss)
 
 
 def _check(model: Model, stream: Stream, method: Method | None, learned: int, **sizes: float | None) -> None:
@@ -190,12 +209,6 @@ def _check(model: Model, stream: Stream, method: Method | None, learned: int, **
         raise ValueError("epochs and steps: give one of them")
     if not 0 <= learned < max(len(stream), 1):
         raise ValueError(f"learned={learned}: expected fewer than the {len(stream)} stages of the stream")
-
-
-def _idle(method: Method, losses: dict[str, Tensor], owners: set[object]) -> list[str]:
-    """The terms that gave neither a loss with a gradient nor a sample, of those that give any."""
-    silent = {n: t for n, t in method.terms.items() if not losses[n].requires_grad and t not in owners}
-    return [n for n, t in silent.items() if (type(t).loss, type(t).extend) != (Method.loss, Method.extend)]
 
 
 def _teachable(stream: Stream, method: Method) -> list[bool]:

@@ -21,7 +21,7 @@ class Watch:
     """Collects the losses of a stage on the device and looks at them every 50 steps."""
 
     def __init__(self, stage: str, bar: Progress | None, steps: int) -> None:
-        self.stage, self.bar, self.done = stage, bar, 0
+        self.stage, self.bar, self.steps, self.done = stage, bar, steps, 0
         self.pending: list[dict[str, Tensor]] = []
         self.row = None if bar is None else bar.add_task(stage, total=steps, losses="")
 

@@ -60,4 +60,3 @@ class GradualUnfreezing(Method):
         due = int((self.layers + 1) * batch.progress / self.share + 1e-9)
         while self.frozen and self.layers - len(self.frozen) < due:
             model.thaw(*self.frozen.pop())
-            model.train(model.training)  # or BatchNorm that the model's policy holds would move

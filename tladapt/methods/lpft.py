@@ -52,5 +52,4 @@ class LPFT(Method):
         """Thaw it, once the time has come."""
         if self.probing and batch.progress >= self.probe:
             model.thaw(model.encoder)
-            model.train(model.training)  # or BatchNorm that the model's policy holds would move
             self.probing = False
