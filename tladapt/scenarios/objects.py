@@ -5,11 +5,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.datasets import CIFAR10
 
-from tladapt.backbones import cnn
+from tladapt.backbones import cnn, vision
 from tladapt.domains import Domain
 from tladapt.methods import MMD, Replay
 from tladapt.readers.folders import Images
@@ -25,14 +24,7 @@ OFFICE = (
     "backpack", "bike", "calculator", "headphones", "keyboard", "laptop", "monitor", "mouse", "mug", "projector",
 )  # fmt: skip
 SIDE = 64  # of the photographs of Office-Caltech, in pixels
-
-
-class Cropped(Images):
-    """Images whose shorter side is resized and whose longer one is cropped around the middle: nothing is distorted."""
-
-    def _small(self, file: Path) -> Image.Image:
-        with Image.open(file) as image:
-            return ImageOps.fit(image.convert("RGB"), (self.size, self.size), Image.Resampling.BILINEAR)
+WHOLE = Images(SIDE, crop=1.0)  # the square in the middle: nothing is distorted
 
 
 def split_cifar10(increment: str = "class") -> Scenario:
@@ -55,7 +47,7 @@ def office_images(source: str = "amazon", target: str = "webcam") -> Scenario:
     return Scenario(
         name="office-images", about=f"photographs from {source}, then from {target} without labels", method=MMD,
         stream=adaptation(first, second), ceiling=[first, (first, second)],
-        network=partial(cnn, 3, SIDE, 16, classes=OFFICE), steps=100,
+        network=partial(vision, "timm/test_resnet", classes=OFFICE), inputs=WHOLE.spec(), steps=100, batch_size=32,
     )  # fmt: skip
 
 
@@ -69,7 +61,7 @@ def _cifar10(part: str) -> tuple[Tensor, Tensor]:
 
 def _photographs(name: str) -> Domain:
     folder = find(f"office_caltech10/images/{name}", "the photographs of Office-Caltech10, a folder per class,")
-    return Domain(name, _classes(folder, OFFICE, Cropped(SIDE)), 0.3, classes=OFFICE)
+    return Domain(name, _classes(folder, OFFICE, WHOLE), 0.3, classes=OFFICE)
 
 
 def _classes(folder: Path, classes: Sequence[str], reader: Images) -> tuple[Tensor, Tensor]:

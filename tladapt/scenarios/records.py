@@ -41,7 +41,7 @@ def heart(source: str = "cleveland", target: str = "va") -> Scenario:
     """Heart disease in one hospital, then in another without diagnoses: cleveland, hungarian, switzerland, va."""
     tables = []
     for name in [known("heart", name, HOSPITALS) for name in (source, target)]:
-        header, rows = _read(find(f"tabular/heart_disease/processed.{name}.data", "the UCI heart disease files"), ",")
+        header, rows = cells(find(f"tabular/heart_disease/processed.{name}.data", "the UCI heart disease files"), ",")
         rows = [[*row[:-1], str(int(float(row[-1]) > 0))] for row in rows]
         tables.append((name, Columns([*header[:-1], "label"], rows)))
     return _scenario("heart", f"heart disease in {source}, then {target} without diagnoses", tables, steps=200)
@@ -49,7 +49,7 @@ def heart(source: str = "cleveland", target: str = "va") -> Scenario:
 
 def bank_marketing() -> Scenario:
     """Calls of a bank in the first half of 2008-2010 with their outcome, then in the last quarter without."""
-    header, rows = _read(find("tabular/bank_marketing/bank-additional-full.csv.gz", "the UCI bank marketing file"), ";")
+    header, rows = cells(find("tabular/bank_marketing/bank-additional-full.csv.gz", "the UCI bank marketing file"), ";")
     keep = [i for i, name in enumerate(header) if name != "duration"]  # known only once the outcome is
     columns = [*(header[i] for i in keep[:-1]), "label"]
     rows = [[row[i] for i in keep] for row in rows]
@@ -60,7 +60,7 @@ def bank_marketing() -> Scenario:
 
 def adult() -> Scenario:
     """Incomes of men, then of women without them: close to no shift, the control."""
-    _, rows = _read(find("tabular/adult/adult.data.gz", "the UCI adult file"), ",", header=False)
+    _, rows = cells(find("tabular/adult/adult.data.gz", "the UCI adult file"), ",", header=False)
     rows = [row for row in rows if len(row) == len(CENSUS)]
     sex = CENSUS.index("sex")
     parts = {"men": "Male", "women": "Female"}
@@ -83,7 +83,7 @@ def _scenario(name: str, about: str, tables: list[tuple[str, Columns]], steps: i
     )  # fmt: skip
 
 
-def _read(path: Path, delimiter: str, header: bool = True) -> tuple[list[str], list[list[str]]]:
+def cells(path: Path, delimiter: str, header: bool = True) -> tuple[list[str], list[list[str]]]:
     """The names of the columns and the rows; "?" and empty cells are missing."""
     with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as file:
         rows = [[cell.strip().replace("?", "") for cell in row] for row in csv.reader(file, delimiter=delimiter) if row]
