@@ -16,12 +16,14 @@ from tladapt.comparison import Comparison, compare
 from tladapt.comparison.result import WORSE
 from tladapt.display.table import percent
 from tladapt.scenarios import Scenario, named
+from tladapt.scenarios.credit import APPLICANTS, CUSTOMERS
 from tladapt.scenarios.features import CAMERAS, PRODUCTS, pairs
 from tladapt.scenarios.records import HOSPITALS
 from tladapt.scenarios.sentences import SITES
 from tladapt.scenarios.speech import OTHERS
 
 SIX = [DANN(), CORAL(), MMD(), EWC(), LwF(), Replay()]
+PHOTOGRAPHS = ("webcam-dslr", "dslr-webcam", "amazon-webcam", "caltech10-amazon")
 SPEAKERS = ["jackson-theo", "theo-jackson", "george-lucas", "lucas-george", "nicolas-yweweler", "yweweler-nicolas"]
 
 
@@ -47,7 +49,10 @@ METHODS: dict[str, list[Method]] = {  # by default the six
     "spoken-words": ALIGNED,
     "five-clips": [Replay(100), Replay(100) + EWC(), Replay(100) + LwF(), EWC(), LwF(), WiSEFT()],
 }
-BASELINES = {"five-clips": ["source-only"]}  # where every domain has labels, it is no row by itself
+BASELINES = {  # source-only, where every domain has labels, is no row by itself
+    "five-clips": ["source-only"],
+    **{table: ["ceiling"] for table in ("photographs", "x-rays", "vessels", "credit", "bank")},
+}
 SINGLE: dict[str, list[tuple[str, list[Method]]]] = {
     "digit-pairs": [
         ("mnist-usps", [DANN(), CORAL(100), MMD()]),
@@ -59,6 +64,14 @@ SINGLE: dict[str, list[tuple[str, list[Method]]]] = {
         ("split-mnist:class", [Replay(1000), EWC(), LwF()]),
         ("permuted-mnist", [EWC(), LwF()]),
     ],
+    "photographs": [(f"office-images:{pair}", ALIGNED) for pair in PHOTOGRAPHS],
+    "x-rays": [("chest-x-rays", ALIGNED)],
+    "vessels": [(f"vessels:{pair}", ALIGNED) for pair in ("drive-chase", "chase-drive")],
+    "credit": [
+        *((f"credit-default:{by}", ALIGNED) for by in CUSTOMERS),
+        *((f"german-credit:{by}", ALIGNED) for by in APPLICANTS),
+    ],
+    "bank": [("bank-marketing", ALIGNED)],
 }  # fmt: skip
 
 
