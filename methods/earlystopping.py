@@ -38,7 +38,9 @@ def mislabelled(domain: Domain) -> Domain:
 
 
 upright, slanted = domains_of(digits().ceiling or [])
-scenario = digits().but(stream=[mislabelled(upright), mislabelled(slanted)], steps=100, lr=3e-3)
+scenario = digits().but(
+    name="digits, half of the labels wrong", stream=[mislabelled(upright), mislabelled(slanted)], steps=100, lr=3e-3
+)
 finetuned = scenario.run(Method())
 print(finetuned)
 

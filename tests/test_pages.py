@@ -41,7 +41,7 @@ FINE_TUNED: dict[tuple[object, ...], float] = {}
 
 def fine_tuned(scenario: Scenario, seed: int) -> float:
     """Several pages share a scenario."""
-    key = (scenario.name, scenario.increment, scenario.steps, seed)
+    key = (scenario.name, scenario.increment, scenario.steps, scenario.lr, seed)
     if key not in FINE_TUNED:
         FINE_TUNED[key] = final(scenario.run(Method(), seed=seed))
     return FINE_TUNED[key]
