@@ -24,6 +24,7 @@ from tladapt.scenarios.speech import OTHERS
 
 SIX = [DANN(), CORAL(), MMD(), EWC(), LwF(), Replay()]
 PHOTOGRAPHS = ("webcam-dslr", "dslr-webcam", "amazon-webcam", "caltech10-amazon")
+THREE = ("george", "nicolas", "theo")
 SPEAKERS = ["jackson-theo", "theo-jackson", "george-lucas", "lucas-george", "nicolas-yweweler", "yweweler-nicolas"]
 
 
@@ -39,7 +40,8 @@ PAIRS = {
     "tables": [*of_pairs("heart", HOSPITALS), "bank-marketing", "adult"],
     "reviews": of_pairs("reviews", tuple(SITES)),
     "reviews-bert": ["reviews-bert:amazon-imdb", "reviews-bert:amazon-yelp"],
-    "spoken-words": [f"spoken-words:{name}" for name in ("george", "theo", "nicolas")],
+    "spoken-words": [f"spoken-words:{name}" for name in THREE],
+    "spoken-wav2vec2": [f"spoken-wav2vec2:{name}" for name in THREE],
     "five-clips": [f"five-clips:{name}" for name in OTHERS],
 }
 ALIGNED = [DANN(), CORAL(), MMD()]
@@ -47,6 +49,7 @@ METHODS: dict[str, list[Method]] = {  # by default the six
     "reviews": [*ALIGNED, CORAL(100), EWC(), LwF(), WiSEFT(), MMD() + WiSEFT()],
     "reviews-bert": [*ALIGNED, CORAL(100), VICReg()],
     "spoken-words": ALIGNED,
+    "spoken-wav2vec2": ALIGNED,
     "five-clips": [Replay(100), Replay(100) + EWC(), Replay(100) + LwF(), EWC(), LwF(), WiSEFT()],
 }
 BASELINES = {  # source-only, where every domain has labels, is no row by itself

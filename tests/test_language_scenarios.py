@@ -20,7 +20,7 @@ from tladapt.scenarios.speech import OTHERS, SPEAKERS, WORDS
 from tladapt.streams import domains_of, members
 from tladapt.tasks import SpeechToText
 
-NAMES = ("reviews", "reviews-bert", "intents", "spoken-words", "five-clips")
+NAMES = ("reviews", "reviews-bert", "intents", "spoken-words", "spoken-wav2vec2", "five-clips")
 pytest.importorskip("gensim")
 pytest.importorskip("transformers")
 
@@ -146,6 +146,17 @@ def test_sounds_are_padded_or_cut_and_every_word_is_spelled(files: Path):
     assert scenario.model().classes == ("<blank>", *"efghinorstuvwxz")
 
 
+def test_wav2vec2_hears_the_same_recordings_and_names_the_digit(files: Path):
+    digits, words = (domains_of(named(f"{name}:lucas").stream) for name in ("spoken-wav2vec2", "spoken-words"))
+    for one, other in zip(digits, words, strict=True):
+        assert isinstance(x := one.train.x, dict)
+        assert isinstance(same := other.train.x, dict)
+        assert torch.equal(x["sound"], same["sound"][:, :6400])
+        assert torch.equal(x["length"], same["length"].clamp(max=6400))
+    assert digits[0].train.y[::7].tolist() == list(range(10)) * 5
+    assert digits[0].classes == WORDS
+
+
 def test_words_score_by_the_error_rate_of_characters(files: Path):
     report = named("spoken-words").but(steps=2, batch_size=4).run(Method(), progress=False)
     assert (report.metric, report.higher_is_better) == ("character error rate", False)
@@ -186,7 +197,8 @@ def test_the_data_is_whole(tladapt_data):
     found = {name: [(len(d.train), len(d.test or ())) for d in domains_of(named(name).stream)] for name in NAMES}
     assert found == {
         "reviews": [(700, 300)] * 2, "reviews-bert": [(700, 300)] * 2, "intents": [(1500, 450)] * 10,
-        "spoken-words": [(750, 250), (150, 50)], "five-clips": [(150, 50), (150, 50), (50, 50)],
+        "spoken-words": [(750, 250), (150, 50)], "spoken-wav2vec2": [(750, 250), (150, 50)],
+        "five-clips": [(150, 50), (150, 50), (50, 50)],
     }  # fmt: skip
 
 

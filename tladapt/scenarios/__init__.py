@@ -22,7 +22,7 @@ from tladapt.scenarios.records import adult, bank_marketing, heart
 from tladapt.scenarios.retina import vessels
 from tladapt.scenarios.scenario import Scenario
 from tladapt.scenarios.sentences import intents, reviews, reviews_bert
-from tladapt.scenarios.speech import five_clips, spoken_digits, spoken_words
+from tladapt.scenarios.speech import five_clips, spoken_digits, spoken_wav2vec2, spoken_words
 from tladapt.scenarios.splits import by_class
 
 SCENARIOS: dict[str, Callable[..., Scenario]] = {  # those that need no files first
@@ -31,7 +31,7 @@ SCENARIOS: dict[str, Callable[..., Scenario]] = {  # those that need no files fi
         digits, split_digits, mnist_usps, usps_mnist, mnist_mnistm, digit_stream, split_mnist, permuted_mnist,
         rotated_mnist, split_cifar10, office_caltech, office_images, amazon_reviews, spoken_digits, heart,
         bank_marketing, adult, german_credit, credit_default, chest_x_rays, vessels, reviews, reviews_bert, intents,
-        spoken_words, five_clips,
+        spoken_words, spoken_wav2vec2, five_clips,
     )
 }  # fmt: skip
 
@@ -58,5 +58,5 @@ __all__ = [
     "digit_stream", "digits", "few_digits", "five_clips", "from_scratch", "german_credit", "heart", "intents", "joint",
     "mnist_mnistm", "mnist_usps", "named", "office_caltech", "office_images", "permuted_mnist", "picture", "reviews",
     "reviews_bert", "rotated_mnist", "slant", "source_only", "split_cifar10", "split_digits", "split_mnist",
-    "spoken_digits", "spoken_words", "usps_mnist", "vessels",
+    "spoken_digits", "spoken_wav2vec2", "spoken_words", "usps_mnist", "vessels",
 ]  # fmt: skip
