@@ -53,8 +53,11 @@ METHODS: dict[str, list[Method]] = {  # by default the six
     "five-clips": [Replay(100), Replay(100) + EWC(), Replay(100) + LwF(), EWC(), LwF(), WiSEFT()],
 }
 BASELINES = {  # source-only, where every domain has labels, is no row by itself
-    "five-clips": ["source-only"],
-    **{table: ["ceiling"] for table in ("photographs", "x-rays", "vessels", "credit", "bank")},
+    "five-clips": ["source-only", "ceiling"],
+    **{
+        table: ["ceiling"]
+        for table in ("reviews", "reviews-bert", "photographs", "x-rays", "vessels", "credit", "bank")
+    },
 }
 SINGLE: dict[str, list[tuple[str, list[Method]]]] = {
     "digit-pairs": [
