@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tladapt.backbones.extras import needed
+from tladapt.backbones.extras import hub, needed
 
 Source = str | Path | dict[str, Any]
 KNOWN = (
@@ -17,6 +17,7 @@ KNOWN = (
     "roberta-large", "xlm-roberta-base", "distilbert-base-uncased", "distilroberta-base", "albert-base-v2",
     "google/electra-small-discriminator", "microsoft/deberta-v3-base", "gpt2", "gpt2-medium", "distilgpt2",
     "t5-small", "t5-base", "google/flan-t5-small", "facebook/bart-base", "Helsinki-NLP/opus-mt-en-de",
+    "facebook/wav2vec2-base", "facebook/wav2vec2-large-xlsr-53", "facebook/hubert-base-ls960", "microsoft/wavlm-base",
 )  # fmt: skip
 SPARE = ("pooler", "masked_spec_embed")  # weights that no features come from
 POOLINGS = ("mean", "cls", "last", None)
@@ -85,9 +86,10 @@ def _trained(auto: Any, source: str, said: str) -> Any:
     if not local and (folder.is_absolute() or source.startswith(".") or len(folder.parts) > 2):
         raise ValueError(f"{said}: no such folder")
     try:
-        found, about = auto.from_pretrained(
-            source, output_loading_info=True, dtype=torch.float32, trust_remote_code=False, weights_only=True
-        )
+        with hub():
+            found, about = auto.from_pretrained(
+                source, output_loading_info=True, dtype=torch.float32, trust_remote_code=False, weights_only=True
+            )
     except Exception as error:  # those of the hub, of the archive and of the network, of many kinds
         if local:
             raise ValueError(f"{said}: this folder cannot be loaded ({_line(error)})") from error

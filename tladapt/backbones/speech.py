@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-from tladapt.backbones.extras import needed
+from tladapt.backbones.extras import hub, needed
 from tladapt.backbones.huggingface import network, recipe_of
 from tladapt.layers.positions import within
 from tladapt.model import Model
@@ -143,7 +143,8 @@ def _extractor(name: str | Path | dict[str, Any]) -> Any:
     if isinstance(name, dict):
         return None
     try:
-        return needed("transformers", "speech").Wav2Vec2FeatureExtractor.from_pretrained(str(name))
+        with hub():
+            return needed("transformers", "speech").Wav2Vec2FeatureExtractor.from_pretrained(str(name))
     except (OSError, ValueError):
         return None
 

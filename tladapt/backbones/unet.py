@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tladapt.backbones.checkpoints import load_into, local, plain, read_state
-from tladapt.backbones.extras import needed
+from tladapt.backbones.extras import hub, needed
 from tladapt.layers.normalise import IMAGENET, Normalise
 from tladapt.model import Model
 
@@ -71,7 +71,8 @@ def unet(
     fetched = None if path is not None or weights is None else True if encoder.startswith("tu-") else weights
     number = classes if isinstance(classes, int) else len(classes)
     try:
-        network = smp.Unet(encoder, encoder_weights=fetched, in_channels=channels, classes=number, **extra)
+        with hub():
+            network = smp.Unet(encoder, encoder_weights=fetched, in_channels=channels, classes=number, **extra)
         mean, std = _scale(smp, encoder, fetched)
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]

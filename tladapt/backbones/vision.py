@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tladapt.backbones.checkpoints import load_into, local, plain, read_state
-from tladapt.backbones.extras import needed
+from tladapt.backbones.extras import hub, needed
 from tladapt.layers.normalise import Normalise
 from tladapt.model import Model
 from tladapt.readers.folders import INTERPOLATIONS, Images
@@ -145,7 +145,8 @@ def _of_timm(name: str, weights: Any, number: int, options: dict[str, Any], said
     fetch = weights is not None and file is None
     tag = weights if fetch and weights != "DEFAULT" else tag
     try:
-        network = timm.create_model(f"{arch}.{tag}".rstrip("."), fetch, num_classes=number, **options)
+        with hub():
+            network = timm.create_model(f"{arch}.{tag}".rstrip("."), fetch, num_classes=number, **options)
     except (OSError, RuntimeError, TypeError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())[:300]
         if not fetch:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tladapt.backbones.extras import needed
+from tladapt.backbones.extras import hub, needed
 from tladapt.readers.tables import columns_of
 
 PADDING, UNKNOWN = ("[PAD]", "<pad>"), "[UNK]"
@@ -129,7 +129,8 @@ def tokenizer(name: str) -> str:
     """
     library = needed("transformers", extra="text")
     try:
-        found = library.AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
+        with hub():
+            found = library.AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
     except Exception as error:  # those of the hub and of the file, of many kinds
         raise ValueError(
             f"tokenizer({str(name)!r}): not to be loaded; give a local folder: where there is a network, "
