@@ -92,15 +92,18 @@ def slant(x: Tensor, shift: float) -> Tensor:
     return F.grid_sample(x, F.affine_grid(turn, list(x.shape), align_corners=False), align_corners=False)
 
 
-def picture(scenario: Scenario, count: int = 12) -> Figure:
-    """Training images of every domain of a scenario of images, a row each, evenly spread over the set."""
+def picture(scenario: Scenario, count: int = 12, cmap: str = "gray_r") -> Figure:
+    """Training images of every domain of a scenario of images, a row each, evenly spread over the set.
+
+    `cmap` is matplotlib's name for the colours of grey images; by default ink is black.
+    """
     domains = domains_of(scenario.stream)
     figure = Figure(figsize=(0.62 * count, 0.8 * len(domains)), layout="constrained")
     for row, domain in zip(figure.subplots(len(domains), count, squeeze=False), domains, strict=True):
         images = domain.train.rows(torch.linspace(0, len(domain.train) - 1, count).long())
         assert isinstance(images, Tensor)  # a dict is no image
         for axes, image in zip(row, images, strict=True):
-            axes.imshow(image.permute(1, 2, 0).numpy(), cmap="gray_r")
+            axes.imshow(image.permute(1, 2, 0).numpy(), cmap=cmap)
             axes.set_xticks([])
             axes.set_yticks([])
         row[0].set_ylabel(domain.name, rotation=0, ha="right", va="center")
