@@ -19,8 +19,8 @@ except ValueError as missing:
 
 # %%
 # All 250 steps of both stages take half a minute; here are eight, for the page to run in seconds. After those it is
-# still silent, an error rate of 100 %: CTC first learns that most frames say nothing. Take away ``.but(steps=8)`` to see
-# it write. Source-only:
+# still silent, an error rate of 100 %: CTC first learns that most frames say nothing. Take away ``.but(steps=8)`` to
+# see it write. Source-only:
 
 if scenario:
     print(scenario.run(Method(), baseline="source-only"))
@@ -58,4 +58,4 @@ if scenario:
 # ============ =========== =========== =========== =========== ===========
 #
 # All weights are the methods' defaults. An alignment sees one vector per recording, the mean over its frames, which is
-# enough: a voice colours all of them alike. ``CORAL()`` is too light at its default for features of 64 numbers.
+# enough: a voice colours all of them alike. ``CORAL()`` does little at its default weight.
