@@ -23,7 +23,7 @@ from tladapt.scenarios.sentences import SITES
 from tladapt.scenarios.speech import OTHERS
 
 SIX = [DANN(), CORAL(), MMD(), EWC(), LwF(), Replay()]
-PHOTOGRAPHS = ("webcam-dslr", "dslr-webcam", "amazon-webcam", "caltech10-amazon")
+PHOTOGRAPHS = ("webcam-dslr", "dslr-webcam")
 THREE = ("george", "nicolas", "theo")
 SPEAKERS = ["jackson-theo", "theo-jackson", "george-lucas", "lucas-george", "nicolas-yweweler", "yweweler-nicolas"]
 
@@ -72,7 +72,7 @@ SINGLE: dict[str, list[tuple[str, list[Method]]]] = {
     ],
     "photographs": [(f"office-images:{pair}", ALIGNED) for pair in PHOTOGRAPHS],
     "x-rays": [("chest-x-rays", ALIGNED)],
-    "vessels": [(f"vessels:{pair}", ALIGNED) for pair in ("drive-chase", "chase-drive")],
+    "vessels": [("vessels:drive-chase", ALIGNED)],
     "credit": [
         *((f"credit-default:{by}", ALIGNED) for by in CUSTOMERS),
         *((f"german-credit:{by}", ALIGNED) for by in APPLICANTS),

@@ -22,7 +22,7 @@ from tladapt.streams import domains_of, members
 WITHOUT_FILES = ("digits", "split-digits", "few-digits")
 ELSEWHERE = (  # in test_language_scenarios.py and test_transfer_scenarios.py
     "reviews", "reviews-bert", "intents", "spoken-words", "five-clips", "german-credit", "credit-default",
-    "chest-x-rays", "vessels",
+    "chest-x-rays", "vessels", "spoken-wav2vec2",
 )  # fmt: skip
 FIELD = [name for name in SCENARIOS if name not in (*WITHOUT_FILES, *ELSEWHERE)]
 
