@@ -43,39 +43,6 @@ if scenario:
 # ``python benchmarks/field.py photographs``: all steps, three seeds, accuracy in %, mean ± standard deviation, no label
 # of the new camera read. BatchNorm "joint", over both cameras.
 #
-# ================ =========== ===========
-# Webcam to reflex old         new
-# ================ =========== ===========
-# ``source-only``  95.1 ± 1.7  44.0 ± 2.5
-# ``Method()``     95.5 ± 1.1  56.7 ± 2.5
-# ``DANN()``       94.7 ± 0.7  56.7 ± 3.3
-# ``CORAL()``      95.5 ± 1.1  56.7 ± 2.5
-# ``MMD()``        94.3 ± 1.1  61.0 ± 1.2
-# ``ceiling``      93.6 ± 1.3  85.8 ± 3.3
-# ================ =========== ===========
-#
-# ================ =========== ===========
-# Reflex to webcam old         new
-# ================ =========== ===========
-# ``source-only``  83.7 ± 1.2  35.2 ± 4.1
-# ``Method()``     83.7 ± 1.2  47.3 ± 4.0
-# ``DANN()``       83.0 ± 0.0  51.1 ± 4.5
-# ``CORAL()``      83.7 ± 1.2  47.3 ± 4.0
-# ``MMD()``        85.1 ± 0.0  53.4 ± 3.0
-# ``ceiling``      85.1 ± 3.7  93.6 ± 1.3
-# ================ =========== ===========
-#
-# Most of the gain is that of the BatchNorm statistics, which come from both cameras: ``Method()`` has nothing else.
-#
-# When it hurts
-# -------------
-# These two cameras took the same things in one office. The photographs of a shop and of the web (amazon, caltech10) show
-# other things before other backgrounds; there a network of this size knows too little to be moved. Seen with one seed
-# and 150 steps: caltech10 to amazon 51 source-only, 50 with ``MMD()``; caltech10 to webcam 28 and 26; webcam to amazon
-# 18 and 26.
-# ``python benchmarks/field.py photographs``: all steps, three seeds, accuracy in %, mean ± standard deviation, no label
-# of the new camera read. BatchNorm "joint", over both cameras.
-#
 # ======================== =========== ===========
 # Webcam to reflex camera  old         new
 # ======================== =========== ===========
