@@ -69,8 +69,8 @@ if scenario:
 #   differs by 18 points from seed to seed.
 # - ``DANN()`` and ``CORAL()`` act on the mean of all features of an image and add nothing to that here. ``MMD()`` makes
 #   these means alike at the cost of the vessels, on both sides.
-# - With BatchNorm "joint", over both cameras together (one seed, images of 256 pixels), ``MMD()`` gained 10 points on the
-#   new camera and lost 9 on the old one; all others lost 5 to 10 on the new one.
-# - On the green channel alone, as is usual for vessels, the shift is small: source-only comes to 64 %, the ceiling to 71,
-#   and with BatchNorm "joint" all methods lost, 2 to 9 points.
+# - With BatchNorm "joint", over both cameras together (one seed, images of 256 pixels), ``MMD()`` gained 10 points on
+#   the new camera and lost 9 on the old one; all others lost 5 to 10 on the new one.
+# - On the green channel alone, as is usual for vessels, the shift is small: source-only comes to 64 %, the ceiling to
+#   71, and with BatchNorm "joint" all methods lost, 2 to 9 points.
 # - The other way, from children to adults (one seed): 52 % source-only, 57 with all methods.
