@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 from urllib.parse import urlsplit
 
 
@@ -29,7 +30,7 @@ def hub() -> Iterator[None]:
 
     The libraries would ask it ten times over a minute, and print each time.
     """
-    constants = importlib.import_module("huggingface_hub.constants")
+    constants: Any = importlib.import_module("huggingface_hub.constants")
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT)
     try:
