@@ -27,7 +27,7 @@ except ValueError as missing:
 if scenario and scenario.ceiling:
     few = [Domain(d.name, d.train.take(torch.arange(32)), (d.test or d.train).take(torch.arange(8)), classes=d.classes)
            for d in domains_of(scenario.ceiling)]  # fmt: skip
-    scenario = scenario.but(stream=adaptation(*few), batch_size=2)
+    scenario = scenario.but(stream=adaptation(few[0], few[1]), batch_size=2)
     images = picture(scenario)
 
 # %%
