@@ -104,9 +104,10 @@ if scenario:
 # No setting was chosen by a new site: the weights are the methods' defaults, but for ``CORAL(100)``, which does no
 # better (in the tables of the benchmark).
 #
-# - Word vectors from the sentences of both sites: as good or a point worse. Less than twenty thousand words of text are too few
-#   to learn from their neighbours which of the new ones praise.
+# - Word vectors from the sentences of both sites: as good or a point worse. Less than twenty thousand words of text
+#   are too few to learn from their neighbours which of the new ones praise.
 # - Means and variances of each site's own, as BatchNorm "per-domain" has them, on fixed vectors: no gain. As many good
 #   opinions as bad ones on either site, and a threshold at the median: at most a point. It is not that a site as a
 #   whole is shifted, but that other words carry the opinion, and labels alone tell which.
-# - ``L2SP()`` and ``LoRA()``: about ten and eight points lost on either site; nothing is pre-trained enough to be held to.
+# - ``L2SP()`` and ``LoRA()``: about ten and eight points lost on either site; nothing is pre-trained enough to be held
+#   to.
