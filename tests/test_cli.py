@@ -168,6 +168,17 @@ def test_the_batchnorm_policy_is_recorded_and_kept(batchnorm, tmp_path):
     assert report["batchnorm"] == Model.load(tmp_path / "model").batchnorm == batchnorm
 
 
+def test_precision_layout_and_compilation_are_heard(tmp_path, monkeypatch):
+    compiled = list[Model]()
+    monkeypatch.setattr(Model, "compile", lambda model: compiled.append(model))
+    options = ["--precision", "bfloat16", "--channels-last", "--compile", "--model", "cnn"]
+    report_of("digits", "--steps", 1, *options, "--out", tmp_path)
+    assert Model.load(tmp_path / "model").precision == "bfloat16"
+    kernels = [p for p in compiled[0].parameters() if p.ndim == 4 and p.shape[1] > 1]
+    assert kernels
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+
+
 @pytest.mark.parametrize("name", ["cnn", "mlp"])
 def test_the_network_is_the_one_that_is_named(name, tmp_path):
     report_of("digits", "--steps", 1, "--model", name, "--batch-size", 8, "--lr", "0.01", "--out", tmp_path)

@@ -205,7 +205,7 @@ def test_a_dataset_of_dicts_gives_dicts():
 def test_a_dataset_is_read_when_asked_so_that_augmentation_stays_random():
     data = as_data(Noisy(), "train")
     assert not torch.equal(everything(data), everything(data))
-    assert (data.in_memory, Data(X, Y).in_memory) == (False, True)
+    assert (data.fixed, Data(X, Y).fixed) == (False, True)
 
 
 def test_pictures_without_a_transform_are_refused_with_the_remedy():
@@ -234,6 +234,11 @@ def test_a_stream_of_rows_without_a_length_is_refused_by_name():
 
     with pytest.raises(TypeError, match="train"):
         as_data(Endless(), "train")
+
+
+def test_large_finite_numbers_are_no_infinity():
+    x = torch.full((3, 2), 3e38)  # whose sum is
+    assert torch.equal(everything(as_data(x, "train")), x)
 
 
 def broken_at(row: int, value: float) -> Tensor:

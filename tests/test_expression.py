@@ -28,7 +28,8 @@ TOO_MUCH = [
     "DANN(hidden=0x" + "f" * 900 + ")", "EWC(samples=" + "9" * 30 + ")", "DANN(weight=1e40)", "MMD(scales=[1e300])",
 ]  # fmt: skip
 ARGUMENTS = [
-    ("Replay(capacty=3)", "capacty"), ("Replay(3, 4, True, 5)", "too many"), ("Replay(3, capacity=4)", "capacity"),
+    ("Replay(capacty=3)", "capacty"), ("Replay(3, 4, True, None, 5)", "too many"),
+    ("Replay(3, capacity=4)", "capacity"), ("Replay(folder='nowhere')", "folder='nowhere'"),
     ("DANN(weight=1, weight=2)", "weight"), ("Method(weight=3)", "weight"), ("Replay('x')", "capacity='x'"),
     ("Replay(2.5)", "capacity=2.5"), ("Replay(0)", "capacity=0"), ("Replay(-3)", "capacity=-3"),
     ("Replay(True)", "capacity=True"), ("DANN(weight=nan)", "nan"), ("DANN(weight=1e999)", "too large"),
@@ -109,7 +110,7 @@ def test_a_misspelled_method_is_answered_with_the_nearest(typed, meant):
 
 
 def test_a_misspelled_argument_is_answered_with_all():
-    assert refusal("Replay(capacty=3)").endswith("Replay takes capacity, batch_size, balanced")
+    assert refusal("Replay(capacty=3)").endswith("Replay takes capacity, batch_size, balanced, folder")
 
 
 def test_a_method_is_not_added_to_itself_by_name():

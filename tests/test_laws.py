@@ -614,7 +614,11 @@ def idle_terms(method: Method, model: Model, stage: Stage) -> list[str]:
     method.train().prepare(model, stage)
     batch = joined(model, method, stage, 0, progress=0.0)
     losses = method.losses(model, batch, model(batch.x, batch.domain))
-    silent = [n for n, term in method.terms.items() if not losses[n].requires_grad and not len(batch.added(term))]
+    silent = [
+        n
+        for n, term in method.terms.items()
+        if not losses[n].requires_grad and not len(batch.domain[batch.added(term)])
+    ]
     frozen = any(term.role == "trainable" for term in method.terms.values())  # then a term may be idle for that
     assert frozen or all(losses[n] == 0 for n in silent)
     verbs = {n: (type(method.terms[n]).loss, type(method.terms[n]).extend) for n in silent}

@@ -1,7 +1,7 @@
 """The rows of one data set, labelled ones first."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,6 +27,13 @@ def length(x: Any) -> int:
     return len(next(iter(x.values()))) if isinstance(x, dict) else len(x)
 
 
+class Draw(NamedTuple):
+    """Rows to be read at once, and what the random numbers of their reading (augmentation) depend on."""
+
+    key: tuple[int | str, ...]
+    rows: Tensor
+
+
 class Data:
     """Inputs and labels in memory, the labelled rows first.
 
@@ -38,7 +45,8 @@ class Data:
         The labels of the first m <= n rows; m = 0 for data without labels. For the rest there is no label to read.
     """
 
-    in_memory = True  # a row is the same whenever it is read
+    fixed = True  # a row is the same whenever it is read
+    ordered = False  # whether rows are to be read in their order
 
     def __init__(self, x: Any, y: Tensor) -> None:
         self.x, self.y = x, y
@@ -46,9 +54,18 @@ class Data:
     def __len__(self) -> int:
         return length(self.x)
 
-    def rows(self, index: Tensor) -> Tensors:
-        """The inputs of these rows, in this order."""
-        return each(lambda part: part[index.to(part.device)], self.x)
+    def rows(self, index: Tensor, key: tuple[int | str, ...] = ()) -> Tensors:
+        """The inputs of these rows, in this order; their augmentation, if there is any, depends on `key` alone."""
+        return each(lambda part: part.index_select(0, index.to(part.device)), self.x)
+
+    def stream(self, draws: Iterable[Draw]) -> Iterator[Tensors]:
+        """The inputs of one draw after another."""
+        return (self.rows(draw.rows) for draw in draws)
+
+    @property
+    def device(self) -> torch.device:
+        """Where rows are looked up."""
+        return self.y.device
 
     def take(self, labelled: Tensor, unlabelled: Tensor | None = None) -> "Data":
         """The rows `labelled` with their labels, then the rows `unlabelled` without."""

@@ -32,6 +32,9 @@ class Domain:
         How many classes there are, or their names; by default what the labels show.
     seed : int
         For the rows that a `test` share holds out.
+    workers : int
+        Processes that read the rows of a Dataset ahead (of an IterableDataset: one at most); 0: no other process does.
+        Of no use to data in memory.
 
     Raises
     ------
@@ -47,10 +50,10 @@ class Domain:
 
     def __init__(
         self, name: str, train: Any, test: Any = 0.2, validation: Any = None, *,
-        classes: int | Sequence[str] | None = None, seed: int = 0,
+        classes: int | Sequence[str] | None = None, seed: int = 0, workers: int = 0,
     ) -> None:  # fmt: skip
-        self.name = str(name)
-        self.train = as_data(train, f"Domain({name!r}): train")
+        self.name, self._workers = str(name), workers
+        self.train = as_data(train, f"Domain({name!r}): train", workers)
         self.test = self._apart("test", test, seed)
         self.validation = self._apart("validation", validation, seed)
         self.classes = self._class_names(classes)
@@ -63,10 +66,10 @@ class Domain:
     def _apart(self, part: str, given: Any, seed: int) -> Data | None:
         """Data of its own, or a share of `train`, which is then without it."""
         if not isinstance(given, int | float):
-            return None if given is None else as_data(given, f"Domain({self.name!r}): {part}")
+            return None if given is None else as_data(given, f"Domain({self.name!r}): {part}", self._workers)
         if not 0 <= given < 1:
             raise ValueError(f"Domain({self.name!r}, {part}={given}): a share to hold out is from 0 to below 1")
-        if given and not self.train.in_memory and len(self.train.y):
+        if given and not self.train.fixed and len(self.train.y):
             raise ValueError(
                 f"Domain({self.name!r}): a data set may be augmented at random, so nothing is held out of it; give "
                 f"{part}= a data set without augmentation, or None"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from tladapt.data import Data, each
+from tladapt.data import Data, Draw, each
 from tladapt.domains import Domain
 from tladapt.model import Model
 from tladapt.streams import live_classes
@@ -48,8 +48,10 @@ def scored(
 ) -> float:
     """The score on the labelled rows of `data`, which is that domain's."""
     allowed, marks = None if live is None else live[domain][None], []
-    for rows in torch.arange(len(data.y)).split(batch_size):
-        x = each(lambda part: part.to(model.device), data.rows(rows))
+    chunks = torch.arange(len(data.y)).split(batch_size)
+    inputs = data.stream(Draw(("scored", domain, i), rows) for i, rows in enumerate(chunks))
+    for rows, read in zip(chunks, inputs, strict=True):
+        x = each(lambda part: part.to(model.device, non_blocking=True), read)
         output = model(x, torch.full((len(rows),), domain, device=model.device))
         marks.append(task.marks(output, data.y[rows.to(data.y.device)].to(model.device), allowed).cpu())
     return task.score(torch.cat(marks))

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tladapt.data import Tensors, call, each
 from tladapt.layers.batchnorm import DomainNorm, with_policy
 from tladapt.layers.head import UpToHead
+
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ class Model(nn.Module):
     ----------
     inputs : dict
         How files are turned into x (see `tladapt.readers`); saved with the model.
+    precision : {"float32", "bfloat16", "float16"}
+        What the layers compute in, by torch's autocast where it is not "float32"; weights and outputs stay in single
+        precision. Set by `fit(precision=...)`, and saved with the model.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Model(nn.Module):
                 f"Model(classes=...): {len(self.classes)} classes, but the head has {head.out_features} outputs"
             )
         self.inputs: dict[str, Any] = {}
+        self.precision = "float32"
         self.rates: dict[nn.Parameter, float] = {}  # factors of the learning rate; 1 for the others
         self._held: dict[nn.Module, list[nn.Parameter]] = {}
 
@@ -130,10 +136,13 @@ class Model(nn.Module):
         norms = self.norms
         for layer in norms:
             layer.domain = domain
-        found = call(self.encoder, each(_scaled, x))
-        features, mask = found if isinstance(found, tuple) else (found, None)
         autoregressive = getattr(self.head, "autoregressive", False)
-        logits = self.head(features, mask, y) if autoregressive else self.head(features)
+        with self._casting():
+            found = call(self.encoder, each(_scaled, x))
+            features, mask = found if isinstance(found, tuple) else (found, None)
+            logits = self.head(features, mask, y) if autoregressive else self.head(features)
+        if self.precision != "float32":
+            features, logits = features.float(), logits.float()
         if mask is not None and not autoregressive and mask.shape == logits.shape[:-1]:
             logits = logits.masked_fill(~mask[..., None], 0.0)  # nothing is said where there is nothing
         output = Output(features, logits, mask)
@@ -169,6 +178,11 @@ class Model(nn.Module):
         """The parameters that train, now or once they are thawed."""
         held = {p for parts in self._held.values() for p in parts}
         return [p for p in self.parameters() if p.requires_grad or p in held]
+
+    def _casting(self) -> AbstractContextManager[Any]:
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, getattr(torch, self.precision))
 
     @property
     def norms(self) -> list[DomainNorm]:

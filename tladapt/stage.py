@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import tee
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from tladapt.data import Data, Tensors, each, length
+from tladapt.data import Data, Draw, Tensors, each, length
 from tladapt.domains import Domain
 from tladapt.seeding import generator
 from tladapt.task import Task
@@ -76,18 +77,30 @@ class Batch:
             return None
         return torch.cat([torch.full((part.size,), part.weight, device=self.domain.device) for part in parts])
 
-    def added(self, owner: object) -> Tensor:
-        """The positions of the rows that the method `owner` added; of the stage's own for None."""
-        starts = [sum(part.size for part in self.parts[:i]) for i in range(len(self.parts))]
-        found = [torch.arange(a, a + p.size) for a, p in zip(starts, self.parts, strict=True) if p.owner is owner]
-        return torch.cat(found).to(self.domain.device) if found else self.index.new_zeros(0)
+    def added(self, owner: object) -> slice | Tensor:
+        """Where the rows lie that the method `owner` added, or the stage's own for None; a slice where they are one."""
+        spans, start = list[tuple[int, int]](), 0
+        for part in self.parts:
+            end = start + part.size
+            if part.owner is owner and spans and spans[-1][1] == start:
+                spans[-1] = (spans[-1][0], end)
+            elif part.owner is owner:
+                spans.append((start, end))
+            start = end
+        if len(spans) < 2:
+            return slice(*spans[0]) if spans else slice(0, 0)
+        return torch.cat([torch.arange(*span, device=self.domain.device) for span in spans])
 
     def of(self, owner: object) -> "Batch":
         """The rows that the method `owner` added; the stage's own for None."""
-        rows, parts = self.added(owner), tuple(part for part in self.parts if part.owner is owner)
+        parts = tuple(part for part in self.parts if part.owner is owner)
+        if len(parts) == len(self.parts):
+            return self
+        rows = self.added(owner)
+        labelled = rows[: sum(part.size for part in parts if part.labelled)] if isinstance(rows, Tensor) else rows
         return replace(
-            self, x=each(lambda part: part[rows], self.x), y=self.y[rows[: sum(p.size for p in parts if p.labelled)]],
-            domain=self.domain[rows], index=self.index[rows], parts=parts,
+            self, x=each(lambda part: part[rows], self.x), y=self.y[labelled], domain=self.domain[rows],
+            index=self.index[rows], parts=parts,
         )  # fmt: skip
 
     def join(self, other: "Batch | None") -> "Batch":
@@ -113,13 +126,21 @@ class Batch:
 
 
 class Pool(NamedTuple):
-    """The labelled, or the unlabelled, rows of one domain: `size` of them, from row `start` on."""
+    """The labelled, or the unlabelled, rows of one domain: `size` of them, from row `start` on.
+
+    On `key` depend their order and their augmentation.
+    """
 
     domain: int
     data: Data
     start: int
     size: int
     labelled: bool
+    key: tuple[int | str, ...] = ()
+
+    def read(self, rows: Tensor) -> Tensors:
+        """The inputs of these rows."""
+        return self.data.rows(rows, self.key)
 
 
 class Stage:
@@ -143,11 +164,13 @@ class Stage:
     ) -> None:  # fmt: skip
         self.domains, self.ids = tuple(domain.for_training(torch.device(device)) for domain in domains), tuple(ids)
         self.index, self.live, self.task, self.seed, self.batch_size = index, live, task, seed, batch_size
-        data = [(number, domain.train) for number, domain in zip(self.ids, self.domains, strict=True)]
-        labelled = [Pool(number, d, 0, len(d.y), True) for number, d in data]
-        unlabelled = [Pool(number, d, len(d.y), len(d) - len(d.y), False) for number, d in data]
+        named = [
+            (number, domain.train, (seed, index, domain.name)) for number, domain in zip(ids, self.domains, strict=True)
+        ]
+        labelled = [Pool(number, d, 0, len(d.y), True, (*key, True)) for number, d, key in named]
+        unlabelled = [Pool(number, d, len(d.y), len(d) - len(d.y), False, (*key, False)) for number, d, key in named]
         self.pools = [pool for pool in labelled + unlabelled if pool.size]
-        self._orders: dict[tuple[str, bool], tuple[int, Tensor]] = {}
+        self._orders: dict[tuple[int, bool], tuple[int, Tensor]] = {}  # of the newest epoch
         self._layouts: dict[tuple[tuple[int, bool, int], ...], tuple[Tensor, tuple[Part, ...]]] = {}
 
     @property
@@ -160,36 +183,60 @@ class Stage:
         """The steps of one epoch, until the largest pool has been seen once."""
         return -(-max(pool.size for pool in self.pools) // self.batch_size)
 
+    def stream(self, first: int, steps: int) -> Iterator[Batch]:
+        """The batches of the steps from `first` to below `steps`; what is not in memory is read ahead of its step.
+
+        A batch has `batch_size` rows of every pool (all of a smaller one) and depends on seed, stage, domain and step
+        alone.
+        """
+        parts = [self._parts(pool, first, steps) for pool in self.pools]
+        for step, found in zip(range(first, steps), zip(*parts, strict=True), strict=True):
+            yield self._joined(self.pools, *zip(*found, strict=True), progress=step / steps)
+
     def batch(self, step: int, progress: float = 0.0) -> Batch:
-        """`batch_size` rows of every pool (all of a smaller one): a function of seed, stage, domain and step alone."""
-        return self.gather([self._drawn(pool, step) for pool in self.pools], self.pools, progress)
+        """The batch of this step alone."""
+        return replace(next(self.stream(step, step + 1)), progress=progress)
 
     def batches(self, size: int = 256) -> Iterator[Batch]:
         """Every training row once, domain by domain."""
         for pool in self.pools:
-            for rows in torch.arange(pool.start, pool.start + pool.size).split(size):
-                yield self.gather([rows], [pool])
+            chunks = torch.arange(pool.start, pool.start + pool.size).split(size)
+            draws = (Draw((*pool.key, "all", i), rows) for i, rows in enumerate(chunks))
+            for rows, x in zip(chunks, pool.data.stream(draws), strict=True):
+                yield self._joined([pool], [rows], [x])
+
+    def gather(self, rows: Sequence[Tensor], pools: Sequence[Pool]) -> Batch:
+        """The samples in these rows, pool after pool."""
+        return self._joined(pools, rows, [pool.read(r) for r, pool in zip(rows, pools, strict=True)])
+
+    def _parts(self, pool: Pool, first: int, steps: int) -> Iterator[tuple[Tensor, Tensors]]:
+        """The rows of the pool in every step, and their inputs."""
+        draws, wanted = tee(Draw((*pool.key, step), self._drawn(pool, step)) for step in range(first, steps))
+        return ((draw.rows, x) for draw, x in zip(draws, pool.data.stream(wanted), strict=True))
 
     def _drawn(self, pool: Pool, step: int) -> Tensor:
-        """The rows of a step: a window that moves over one random order after another."""
+        """The rows of a step: a window that moves over one order after another."""
         size = min(self.batch_size, pool.size)
         epoch, first = divmod(step * size, pool.size)
         rows = self._order(pool, epoch)[first : first + size]
         return rows if len(rows) == size else torch.cat([rows, self._order(pool, epoch + 1)[: size - len(rows)]])
 
     def _order(self, pool: Pool, epoch: int) -> Tensor:
-        key = (self.domains[self.ids.index(pool.domain)].name, pool.labelled)
+        """All rows of the pool: at random in every epoch, where they can be read so."""
+        key = (pool.domain, pool.labelled)
         if key not in self._orders or self._orders[key][0] != epoch:
-            order = torch.randperm(pool.size, generator=generator(self.seed, self.index, *key, epoch)) + pool.start
-            self._orders[key] = (epoch, order.to(pool.data.y.device))
+            random = generator(*pool.key, epoch)
+            order = torch.arange(pool.size) if pool.data.ordered else torch.randperm(pool.size, generator=random)
+            self._orders[key] = (epoch, (order + pool.start).to(pool.data.device))
         return self._orders[key][1]
 
-    def gather(self, rows: Sequence[Tensor], pools: Sequence[Pool], progress: float = 0.0) -> Batch:
-        """The samples in these rows, pool after pool."""
+    def _joined(
+        self, pools: Sequence[Pool], rows: Sequence[Tensor], inputs: Sequence[Tensors], progress: float = 0.0
+    ) -> Batch:
         device = pools[0].data.y.device
-        rows = [r.to(device) for r in rows]
-        x = [each(lambda part: part.to(device), pool.data.rows(r)) for r, pool in zip(rows, pools, strict=True)]
-        y = [pool.data.y[r] for r, pool in zip(rows, pools, strict=True) if pool.labelled]
+        rows = [r.to(device, non_blocking=True) for r in rows]
+        x = [each(lambda part: part.to(device, non_blocking=True), part) for part in inputs]
+        y = [pool.data.y.index_select(0, r) for r, pool in zip(rows, pools, strict=True) if pool.labelled]
         domain, parts = self._layout(tuple((p.domain, p.labelled, len(r)) for r, p in zip(rows, pools, strict=True)))
         return Batch(
             x=x[0] if len(x) == 1 else each(lambda *part: torch.cat(part), *x),

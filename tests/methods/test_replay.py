@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
@@ -269,3 +270,54 @@ def test_the_model_is_not_asked(make_model: Callable[..., Model], stages: list[S
     replay.prepare(model, stages[0])
     replay.consolidate(model, stages[0])
     assert all(map(torch.equal, before, model.parameters()))
+
+
+# On disk
+
+
+def images(name: str, start: int) -> Domain:
+    x = torch.randn(30, 3, 4, 4, generator=torch.Generator().manual_seed(start))
+    return Domain(name, (x + start, torch.arange(30) % 3), test=0.0, classes=3)
+
+
+def test_a_memory_in_files_rehearses_what_one_in_memory_does(tmp_path):
+    def run(**where: str) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = Model.of(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 3)))
+        replay = Replay(20, **where)  # type: ignore[arg-type]
+        stream = [images("a", 0), images("b", 1), images("c", 2).unlabelled()]
+        fit(model, stream, replay + DANN(), steps=4, batch_size=8)
+        return [*(p.detach() for p in model.parameters()), *replay.memory.state_dict().values()]
+
+    there = run(folder=str(tmp_path))
+    assert all(torch.equal(a, b) for a, b in zip(run(), there, strict=True))
+    assert list(tmp_path.iterdir()) == []  # the files have no name any more, and are gone with the process
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the operating system shows no list of mapped files")
+def test_what_is_kept_in_files_is_no_memory_of_the_process(make_stage: Callable, tmp_path):
+    replay = remember(Replay(20, folder=str(tmp_path)), make_stage(images("a", 0)))
+    place = replay.memory.get_buffer("x").data_ptr()
+    lines = [line.split()[0] for line in Path("/proc/self/maps").read_text().splitlines() if str(tmp_path) in line]
+    spans = [[int(end, 16) for end in line.split("-")] for line in lines]
+    assert any(first <= place < last for first, last in spans)
+
+
+def test_a_memory_in_files_stays_there_when_the_method_is_moved(make_stage: Callable, tmp_path):
+    replay = remember(Replay(20, folder=str(tmp_path)), make_stage(images("a", 0)))
+    replay.to("meta")
+    assert replay.memory.get_buffer("x").device.type == "cpu"
+    assert replay.memory.key.device.type == "meta"
+
+
+def test_a_memory_larger_than_a_part_that_is_read_at_once_holds_every_row(make_stage: Callable, monkeypatch):
+    monkeypatch.setattr("tladapt.methods.memory.ROWS", 7)
+    numbers, labels, _ = held(remember(Replay(100), make_stage(numbered("a", 0, 30))))
+    assert sorted(numbers) == list(range(30))
+    assert labels == [number % 3 for number in numbers]
+
+
+@pytest.mark.parametrize("folder", ["nowhere/at/all", 5, ""])
+def test_a_folder_that_is_none_is_refused(folder):
+    with pytest.raises(ValueError, match=r"Replay\(folder="):
+        Replay(folder=folder)

@@ -8,6 +8,7 @@ import torch
 
 from tladapt import __version__
 from tladapt.layers.batchnorm import BATCHNORM
+from tladapt.model import PRECISIONS
 from tladapt.scenarios import SCENARIOS
 from tladapt.streams import INCREMENTS
 
@@ -28,6 +29,11 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
     return int(text)
+
+
+def workers(text: str) -> int:
+    """A whole number of at least 0."""
+    return 0 if text == "0" else count(text)
 
 
 def side(text: str) -> int:
@@ -87,6 +93,9 @@ def _run(run: argparse.ArgumentParser) -> None:
     how = _how(run)
     how.add_argument("--method", metavar="EXPR", help='such as "DANN + Replay(500)"; see tladapt methods')
     how.add_argument("--device", type=device, default="cpu", help="where to learn, such as cuda (default: cpu)")
+    how.add_argument("--precision", choices=PRECISIONS, help="what the layers compute in (default: float32)")
+    how.add_argument("--channels-last", action="store_true", help="a layout in which convolutions may be faster")
+    how.add_argument("--compile", action="store_true", help="compile the network with torch.compile")
     how.add_argument("--baseline", help="source-only, from-scratch, joint or ceiling: other data, for comparison")
     seeds = how.add_mutually_exclusive_group()
     seeds.add_argument(
@@ -124,6 +133,7 @@ def _data(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--target", metavar="B", help="the new domain; its labels, if any, only score")
     own.add_argument("--domains", nargs="+", metavar="A", help="domains to learn one after another")
     own.add_argument("--label", metavar="NAME", help="the column of a CSV file that holds the label (default: label)")
+    own.add_argument("--workers", type=workers, default=0, metavar="N", help="processes that read large folders ahead")
     own.add_argument("--size", type=side, metavar="N", help="the side of images in pixels (default: 32)")
 
 

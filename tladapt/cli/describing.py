@@ -44,7 +44,9 @@ def _own(options: argparse.Namespace) -> Scenario:
     if options.domains is not None and len(options.domains) < 2:
         raise ValueError("--domains: give at least two, in the order in which they are learned")
     paths = options.domains or [options.source, options.target]
-    domains, reader = read_domains(paths, label=options.label or "label", size=options.size or 32)
+    domains, reader = read_domains(
+        paths, label=options.label or "label", size=options.size or 32, workers=options.workers
+    )
     stream: Stream = domains if options.domains else adaptation(domains[0], domains[1])
     return Scenario(
         name=" to ".join(domain.name for domain in domains), about="your own data", stream=stream,

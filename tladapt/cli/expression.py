@@ -26,7 +26,7 @@ def parse_method(text: str) -> Method:
     Examples
     --------
     >>> parse_method("Replay(200) + EWC(weight=0.5)")
-    EWC(weight=0.5, samples=1024) + Replay(capacity=200, batch_size=None, balanced=False)
+    EWC(weight=0.5, samples=1024) + Replay(capacity=200, batch_size=None, balanced=False, folder=None)
     """
     try:
         if len(text) > LONGEST:

@@ -7,8 +7,9 @@ import sys
 
 import torch
 
-from tladapt.data import Tensors, each
+from tladapt.data import Draw, Tensors
 from tladapt.model import Model
+from tladapt.readers.arrays import as_data
 from tladapt.readers.files import reader_from
 from tladapt.readers.folders import Images
 from tladapt.readers.sounds import Sounds
@@ -21,7 +22,8 @@ def predict(options: argparse.Namespace) -> None:
     if not options.input.exists():
         raise ValueError(f"INPUT {options.input}: no such file or folder")
     x, _, names = reader.read(options.input)
-    chances = torch.cat([_chances(model, rows, x) for rows in torch.arange(len(names)).split(512)])
+    draws = (Draw(("predicted",), rows) for rows in torch.arange(len(names)).split(512))
+    chances = torch.cat([_chances(model, rows) for rows in as_data(x, str(options.input)).stream(draws)])
     best = chances.max(-1)
     what = "file" if isinstance(reader, Images | Sounds) else "row"
     rows = [
@@ -37,8 +39,8 @@ def predict(options: argparse.Namespace) -> None:
 
 
 @torch.no_grad()
-def _chances(model: Model, rows: torch.Tensor, x: Tensors) -> torch.Tensor:
+def _chances(model: Model, x: Tensors) -> torch.Tensor:
     try:
-        return model(each(lambda part: part[rows], x)).logits.softmax(-1)
+        return model(x).logits.softmax(-1)
     except RuntimeError as error:
         raise ValueError(f"MODEL_DIR: its network does not take what its model.json says it reads ({error})") from error

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.text import Text
 
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     seeds = [options.seed] if options.seeds is None else list(range(options.seeds))
     reports = []
     for seed in seeds:
-        model = scenario.model(seed, options.batchnorm).to(options.device)
+        model = _network(options, scenario, seed)
         reports.append(scenario.run(method(), seed=seed, model=model, baseline=options.baseline))
         if options.out is not None:
             _keep(reports[-1], model, options.out if options.seeds is None else options.out / f"seed-{seed}")
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     console = Console()
     console.print(report)
     if scenario.ceiling is not None and options.baseline is None:
-        model = scenario.model(seeds[0], options.batchnorm).to(options.device)
+        model = _network(options, scenario, seeds[0])
         best = scenario.run(Method(), seed=seeds[0], model=model, baseline="ceiling")
         old, new = (shown(score, share=best.share) for score in (best.old, best.new))
         console.print(Text(f"ceiling, with the new domain's labels: old {old}   new {new}"))
@@ -55,6 +56,17 @@ def _method(options: argparse.Namespace, scenario: Scenario) -> Callable[[], Met
     if options.method is not None:
         return partial(parse_method, options.method)
     return scenario.method if options.baseline is None else Method
+
+
+def _network(options: argparse.Namespace, scenario: Scenario, seed: int) -> Model:
+    """A new network, where and as it is to be computed."""
+    model = scenario.model(seed, options.batchnorm).to(options.device)
+    model.precision = options.precision or model.precision
+    if options.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if options.compile:
+        model.compile()
+    return model
 
 
 def _keep(report: Report, model: Model, folder: Path) -> None:

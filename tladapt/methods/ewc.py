@@ -6,7 +6,8 @@ from torch import Tensor
 from tladapt.method import Method
 from tladapt.methods.checks import positive, whole
 from tladapt.methods.fisher import fisher
-from tladapt.methods.weights import flat
+from tladapt.methods.quadratic import quadratic
+from tladapt.methods.weights import flat, weights
 from tladapt.model import Model, Output
 from tladapt.stage import Batch, Stage
 
@@ -54,8 +55,8 @@ class EWC(Method):
         """The weighted distance from the anchors; 0 before the end of the first stage."""
         if self.total is None or self.anchor is None or self.rest is None:
             return output.logits.new_zeros(())
-        moved = flat(model) - self.anchor
-        return self.weight / 2 * (torch.dot(self.total, moved.square()) + self.rest)
+        moved = quadratic(tuple(weights(model).values()), self.anchor, self.total)
+        return self.weight / 2 * (moved + self.rest)
 
     def consolidate(self, model: Model, stage: Stage) -> None:
         """Add this stage's Fisher information, around the weights that it ends with."""

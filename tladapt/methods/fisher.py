@@ -1,5 +1,7 @@
 """The Fisher information of a model: how much its answers depend on each parameter."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -31,9 +33,7 @@ def fisher(model: Model, stage: Stage, samples: int, random: torch.Generator) ->
     def surprise(output: Output, live: Tensor | None, y: Tensor) -> Tensor:
         return stage.task.surprise(only(output, live), y)
 
-    training = model.training
-    model.eval()
-    with torch.backends.cudnn.flags(enabled=False):  # which has no backward pass of recurrent layers in evaluation mode
+    with _plainly(model):
         batch = some(stage, samples, random)
         squares, total = Squares(model, surprise), dict[str, Tensor]()
         for rows in torch.arange(len(batch), device=batch.domain.device).split(ROWS):
@@ -43,8 +43,22 @@ def fisher(model: Model, stage: Stage, samples: int, random: torch.Generator) ->
                 y = stage.task.sample(lambda y, x=x, d=domain, live=live: only(model(x, d, y), live), random)
             found = squares(x, domain, live, y)
             total = {name: total[name] + part if total else part for name, part in found.items()}
-    model.train(training)
     return torch.cat([total[name].flatten() for name in weights(model)]) / len(batch)
+
+
+@contextmanager
+def _plainly(model: Model) -> Iterator[None]:
+    """Within: in evaluation mode, in single precision, and not compiled, since layers are watched one by one."""
+    training, precision = model.training, model.precision
+    model.eval().precision = "float32"
+    compiled = any(getattr(part, "_compiled_call_impl", None) is not None for part in model.modules())
+    eager = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+    recurrent = torch.backends.cudnn.flags(enabled=False)  # cuDNN goes back through them in training mode alone
+    try:
+        with eager, recurrent:
+            yield
+    finally:
+        model.train(training).precision = precision
 
 
 def only(output: Output, live: Tensor | None) -> Output:

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from tladapt.method import Method
 from tladapt.methods.checks import positive
+from tladapt.methods.quadratic import quadratic
 from tladapt.methods.weights import flat, weights
 from tladapt.model import Model, Output
 from tladapt.stage import Batch, Stage
@@ -52,8 +53,10 @@ class L2SP(Method):
         """The weighted squared distances."""
         if self.start is None:
             return output.logits.new_zeros(())
-        moved, n = flat(model) - self.start, encoder_size(model)
-        return self.weight / 2 * moved[:n].square().sum() + self.head / 2 * moved[n:].square().sum()
+        n, parts = encoder_size(model), weights(model)
+        encoder = [weight for name, weight in parts.items() if name.startswith("encoder.")]
+        head = list(parts.values())[len(encoder) :]
+        return self.weight / 2 * quadratic(encoder, self.start[:n]) + self.head / 2 * quadratic(head, self.start[n:])
 
 
 def encoder_size(model: Model) -> int:

@@ -1,6 +1,7 @@
 """Learning without forgetting."""
 
 import copy
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -52,8 +53,17 @@ class LwF(Method):
         self.weight, self.temperature = weight, temperature
         self.teacher: Model | None = None
         self.task: Task | None = None  # of the stage
+        self._live: list[Tensor | None] | None = None
         for name in ("sets", "answers", "offset"):
             self.register_buffer(name, None)
+        self.register_load_state_dict_post_hook(lambda *_: setattr(self, "_live", None))
+
+    @property
+    def live(self) -> list[Tensor | None]:
+        """The sets, each as it is for one row, None for all classes; found once a stage, for that waits for a GPU."""
+        if self._live is None:
+            self._live = [None if live.all() else live[None] for live in self.sets] if self.sets is not None else []
+        return self._live
 
     def prepare(self, model: Model, stage: Stage) -> None:
         """Keep what the model answers now, or the model itself."""
@@ -63,8 +73,9 @@ class LwF(Method):
         teacher = copy.deepcopy(model).eval().requires_grad_(False)
         sizes = torch.zeros(max(stage.ids) + 1, dtype=torch.long)
         sizes[list(stage.ids)] = torch.tensor([len(domain.train) for domain in stage.domains])
-        answers = int(sizes.sum()) * self._ask(teacher, next(stage.batches(1))).numel()
-        if answers > LARGEST or not all(domain.train.in_memory for domain in stage.domains):
+        one = stage.gather([torch.tensor([stage.pools[0].start])], stage.pools[:1])
+        answers = int(sizes.sum()) * self._ask(teacher, one).numel()
+        if answers > LARGEST or not all(domain.train.fixed for domain in stage.domains):
             self.teacher = teacher
             return
         self.offset = (sizes.cumsum(0) - sizes).to(model.device)
@@ -78,26 +89,26 @@ class LwF(Method):
 
     def loss(self, model: Model, batch: Batch, output: Output) -> Tensor:
         """The weighted divergence on the stage's own samples; 0 in the first stage."""
-        own = batch.added(None)
-        if self.sets is None or self.task is None or not len(own) or (self.answers is None and self.teacher is None):
+        own = batch.of(None)
+        if not self.live or self.task is None or not len(own) or (self.answers is None and self.teacher is None):
             return output.logits.new_zeros(())
-        new, old = output.logits[own], self._old(batch.of(None))
-        pairs = [(masked(new, live[None]), masked(old, live[None])) for live in self.sets]
-        return self.weight * torch.stack([self.task.divergence(*pair, self.temperature) for pair in pairs]).sum()
+        new, old = output.logits[batch.added(None)], self._old(own)
+        pairs = [(masked(new, live), masked(old, live)) for live in self.live]
+        return self.weight * reduce(torch.add, (self.task.divergence(*pair, self.temperature) for pair in pairs))
 
     def _old(self, own: Batch) -> Tensor:
         if self.teacher is not None:
             return self._ask(self.teacher, own)
         assert self.answers is not None  # `prepare` made a teacher or answers
         assert self.offset is not None
-        return self.answers[self.offset[own.domain] + own.index]
+        return self.answers.index_select(0, self.offset[own.domain] + own.index)
 
     def consolidate(self, model: Model, stage: Stage) -> None:
         """Note which classes were told apart; the old answers have served."""
         live = torch.ones(1, len(model.classes), dtype=torch.bool, device=model.device)
         now = live if stage.live is None else stage.live[list(stage.ids)]
         self.sets = now.unique(dim=0) if self.sets is None else self._merged(self.sets, now)
-        self.answers = self.offset = self.teacher = None
+        self.answers = self.offset = self.teacher = self._live = None
 
     @staticmethod
     def _merged(sets: Tensor, now: Tensor) -> Tensor:

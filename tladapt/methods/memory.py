@@ -1,11 +1,18 @@
 """A memory of samples: fixed in size, a uniform draw from all that was seen."""
 
+import os
+import tempfile
+from contextlib import suppress
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from tladapt.data import Tensors
+from tladapt.data import Tensors, each
 from tladapt.method import make_room
 from tladapt.stage import Batch, Pool, Stage
+
+ROWS = 256  # read and written at once
 
 
 class Memory(nn.Module):
@@ -14,7 +21,8 @@ class Memory(nn.Module):
     Every row gets a uniform random key when its domain is first seen, and the rows with the largest keys stay: after n
     rows each is held with probability capacity / n, the distribution of the reservoir of :cite:`Vitter1985`, without a
     loop over rows. If `balanced`, every group (a class, or the unlabelled rows of a domain) has an equal share: those
-    rows stay that rank highest within their group.
+    rows stay that rank highest within their group. With a `folder` the inputs lie in files there, which are gone when
+    the process ends, and the operating system holds of them in memory what it has room for.
     """
 
     key: Tensor
@@ -24,9 +32,9 @@ class Memory(nn.Module):
     count: Tensor
     y: Tensor
 
-    def __init__(self, capacity: int, balanced: bool = False) -> None:
+    def __init__(self, capacity: int, balanced: bool = False, folder: str | None = None) -> None:
         super().__init__()
-        self.capacity, self.balanced = capacity, balanced
+        self.capacity, self.balanced, self.folder = capacity, balanced, folder
         self.names: list[str] = []  # of the inputs: "x", or "x_" and the key of a dict
         self.register_buffer("key", torch.zeros(capacity))
         self.register_buffer("domain", torch.zeros(capacity, dtype=torch.long))
@@ -44,9 +52,9 @@ class Memory(nn.Module):
         self._present, self._choices = [_code(pool) for pool in stage.pools], None
         if not self.names:
             data = stage.pools[0].data
-            for name, part in _named(data.rows(torch.zeros(1, dtype=torch.long))).items():
+            for name, part in _named(stage.pools[0].read(torch.zeros(1, dtype=torch.long))).items():
                 self.names.append(name)
-                self.register_buffer(name, part.new_zeros(self.capacity, *part.shape[1:]))
+                self.register_buffer(name, self._room(part))
             self.register_buffer("y", data.y.new_zeros(self.capacity, *data.y.shape[1:]))
             self.to(data.y.device)
 
@@ -55,10 +63,11 @@ class Memory(nn.Module):
         labelled, unlabelled = (
             rows[torch.randint(len(rows), (size,), generator=random)] if len(rows) else rows for rows in self.choices
         )
-        index = torch.cat([labelled, unlabelled]).to(self.key.device)
+        index = torch.cat([labelled, unlabelled]).to(self.key.device, non_blocking=True)
         if not len(index):
             return None
-        rows, y = self.rows(index), self.y[index[: len(labelled)]]
+        rows = each(lambda part: part.to(index.device, non_blocking=True), self.rows(index))
+        y = self.y[index[: len(labelled)]]
         return batch.remembered(rows, y, self.domain[index], owner, self._weight(batch, len(y)))
 
     def _weight(self, batch: Batch, rehearsed: int) -> float:
@@ -85,10 +94,10 @@ class Memory(nn.Module):
         return self._choices
 
     def rows(self, index: Tensor) -> Tensors:
-        """The inputs of these rows."""
-        if self.names == ["x"]:
-            return self.get_buffer("x")[index]
-        return {name[2:]: self.get_buffer(name)[index] for name in self.names}
+        """The inputs of these rows, where they are kept."""
+        found = {name: self.get_buffer(name) for name in self.names}
+        found = {name: part.index_select(0, index.to(part.device)) for name, part in found.items()}
+        return found["x"] if self.names == ["x"] else {name[2:]: part for name, part in found.items()}
 
     def remember(self, stage: Stage, random: torch.Generator) -> None:
         """Let those rows of the stage that were not seen before compete for a place."""
@@ -126,19 +135,40 @@ class Memory(nn.Module):
 
     def _fill(self, keep: Tensor, sizes: list[int], pools: list[Pool]) -> None:
         """Write the inputs and labels of the rows `keep` of [memory, *pools] into the memory."""
-        inputs = {name: torch.zeros_like(self.get_buffer(name)) for name in self.names}
+        inputs = {name: self._room(self.get_buffer(name)) for name in self.names}
         y, start = torch.zeros_like(self.y), 0
         for size, pool in zip(sizes, [None, *pools], strict=True):
             places = ((keep >= start) & (keep < start + size)).nonzero()[:, 0]
-            index = keep[places] - start + (pool.start if pool else 0)
-            if len(places):
-                for name, part in _named(pool.data.rows(index) if pool else self.rows(index)).items():
-                    inputs[name][places] = part.to(places.device)
-                if pool is None or pool.labelled:
-                    y[places] = (pool.data.y if pool else self.y)[index]
+            index, order = (keep[places] - start + (pool.start if pool else 0)).sort()
+            places = places[order]  # rows that can only be read in their order are read in one pass
+            for some, rows in zip(places.split(ROWS), index.split(ROWS), strict=True):
+                for name, part in _named(pool.read(rows) if pool else self.rows(rows)).items():
+                    inputs[name][some.to(inputs[name].device)] = part.to(inputs[name].device)
+            if pool is None or pool.labelled:
+                y[places] = (pool.data.y if pool else self.y)[index]
             start += size
         for name, part in {**inputs, "y": y}.items():
-            self.get_buffer(name).copy_(part)
+            setattr(self, name, part)
+
+    def _room(self, like: Tensor) -> Tensor:
+        """Zeros for `capacity` rows, on the device of `like`, or in a file."""
+        if self.folder is None:
+            return like.new_zeros(self.capacity, *like.shape[1:])
+        handle, path = tempfile.mkstemp(prefix="tladapt-", dir=self.folder)
+        os.close(handle)
+        size = self.capacity * like[:1].numel()
+        found = torch.from_file(path, shared=True, size=size, dtype=like.dtype).view(self.capacity, *like.shape[1:])
+        with suppress(PermissionError):  # of Windows, where the name of a file in use cannot be taken away
+            os.unlink(path)
+        return found
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "Memory":
+        """Move all but the inputs that lie in files."""
+        kept = {name: self._buffers[name] for name in self.names if self.folder is not None}
+        self._buffers |= dict.fromkeys(kept)
+        super()._apply(fn, recurse)
+        self._buffers |= kept
+        return self
 
 
 def _named(x: Tensors) -> dict[str, Tensor]:

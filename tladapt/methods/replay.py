@@ -1,5 +1,7 @@
 """Rehearsal of samples from a fixed-size memory."""
 
+import os
+
 from tladapt.method import Method
 from tladapt.methods.checks import switch, whole
 from tladapt.methods.memory import Memory
@@ -24,6 +26,14 @@ class Replay(Method):
         Labelled, and unlabelled, samples rehearsed per step; by default as many as the larger of the stage's own parts.
     balanced : bool, default False
         Whether each class (and the unlabelled rows of each domain) has an equal share of the memory.
+    folder : str, optional
+        Where the inputs are kept, as files that are gone when the process ends; by default in the memory of the
+        model's device.
+
+    Raises
+    ------
+    ValueError
+        If `capacity` or `batch_size` is below 1, or there is no such folder.
 
     Notes
     -----
@@ -38,12 +48,16 @@ class Replay(Method):
 
     remembers = "samples"
 
-    def __init__(self, capacity: int = 500, batch_size: int | None = None, balanced: bool = False) -> None:
+    def __init__(
+        self, capacity: int = 500, batch_size: int | None = None, balanced: bool = False, folder: str | None = None
+    ) -> None:
         super().__init__()
         whole("Replay", capacity=capacity, **({} if batch_size is None else {"batch_size": batch_size}))
         switch("Replay", balanced=balanced)
-        self.capacity, self.batch_size, self.balanced = capacity, batch_size, balanced
-        self.memory = Memory(capacity, balanced)
+        if folder is not None and not (isinstance(folder, str) and os.path.isdir(folder)):
+            raise ValueError(f"Replay(folder={folder!r}): no such folder; make it first")
+        self.capacity, self.batch_size, self.balanced, self.folder = capacity, batch_size, balanced, folder
+        self.memory = Memory(capacity, balanced, folder)
 
     def prepare(self, model: Model, stage: Stage) -> None:
         """Make room."""

@@ -19,7 +19,7 @@ TABLES = (".csv", ".txt")
 
 def read_domains(
     sources: Sequence[Any], *, names: Sequence[str] | None = None, label: str = "label", size: int = 32,
-    reader: Reader | None = None, test: float = 0.2, seed: int = 0,
+    reader: Reader | None = None, test: float = 0.2, seed: int = 0, workers: int = 0,
 ) -> tuple[list[Domain], Reader]:  # fmt: skip
     """Domains of one kind: folders of images, CSV files, or data frames.
 
@@ -39,6 +39,8 @@ def read_domains(
         `reader_from(model.inputs)`; by default folders are images, and tables are numbers and words.
     test, seed
         The share of labelled rows that is held out; see `Domain`.
+    workers : int
+        Processes that read images ahead, where they are more than 2 GB and so stay in their files.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def read_domains(
             places = Domain(name, (torch.arange(len(labels or ()))[:, None], y), test, classes=classes, seed=seed).train
             reader = Table(reader.label, split=reader.split)
             x, *_ = reader.read(source, places.x[:, 0].tolist())
-        domains.append(Domain(name, (x, y), test, classes=classes, seed=seed))
+        domains.append(Domain(name, (x, y), test, classes=classes, seed=seed, workers=workers))
     return domains, reader
 
 

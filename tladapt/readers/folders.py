@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.utils.data import Dataset
 
 INTERPOLATIONS = ("bilinear", "bicubic")
+LARGEST = 2**31  # bytes of images that are kept in memory; more are read when they are asked for
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError)
 
 
@@ -48,8 +50,10 @@ class Images:
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(f"Images(interpolation={self.interpolation!r}): expected {' or '.join(INTERPOLATIONS)}")
 
-    def read(self, path: Path) -> tuple[Tensor, list[str] | None, list[str]]:
+    def read(self, path: Path) -> "tuple[Tensor | ImageFiles, list[str] | None, list[str]]":
         """The images, the name of each one's class (None for images without), and their paths.
+
+        More than 2 GB of images are not read yet, but given as a data set that reads them when they are asked for.
 
         Raises
         ------
@@ -58,12 +62,12 @@ class Images:
             within class folders.
         """
         files, labels = files_in(path, "images")
-        return self._stack(files), labels, list(map(str, files))
+        small = len(files) * self.channels * self.size**2 <= LARGEST
+        images = torch.stack([self.one(file) for file in files]) if small else ImageFiles(self, files)
+        return images, labels, list(map(str, files))
 
-    def _stack(self, files: list[Path]) -> Tensor:
-        return torch.stack([self._one(file) for file in files])
-
-    def _one(self, file: Path) -> Tensor:
+    def one(self, file: Path) -> Tensor:
+        """The image of one file, (channels, size, size)."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # such as a palette that is not as it should be
@@ -87,6 +91,21 @@ class Images:
     def spec(self) -> dict[str, Any]:
         """What `reader_from` builds this again from."""
         return {"kind": "images", **asdict(self)}
+
+
+class ImageFiles(Dataset):
+    """Images that are read from their files when they are asked for."""
+
+    fixed = True  # an image is the same whenever it is read
+
+    def __init__(self, images: Images, files: list[Path]) -> None:
+        self.images, self.files = images, files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, row: int) -> Tensor:
+        return self.images.one(self.files[row])
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,7 +65,7 @@ def _photographs(name: str) -> Domain:
     return Domain(name, _classes(folder, OFFICE, WHOLE), 0.3, classes=OFFICE)
 
 
-def _classes(folder: Path, classes: Sequence[str], reader: Images) -> tuple[Tensor, Tensor]:
+def _classes(folder: Path, classes: Sequence[str], reader: Images) -> tuple[Any, Tensor]:
     """Images as bytes and labels, from a folder per class.
 
     Raises

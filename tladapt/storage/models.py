@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tladapt import backbones
-from tladapt.model import Model
+from tladapt.model import PRECISIONS, Model
 
 SCHEMA = 1
 
@@ -20,7 +20,7 @@ def save_model(model: Model, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     about = {"schema": SCHEMA, "recipe": model.recipe, "classes": model.classes, "inputs": model.inputs}
-    about["batchnorm"] = model.batchnorm
+    about |= {"batchnorm": model.batchnorm, "precision": model.precision}
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     save_file(weights, folder / "model.safetensors")
     (folder / "model.json").write_text(json.dumps(about, indent=1) + "\n")
@@ -40,7 +40,7 @@ def load_model(folder: str | Path, module: nn.Module | None = None) -> Model:
         model = _build(about, module)
         model.reserve(max([1, *(len(value) for name, value in weights.items() if name.endswith(".met"))]))
         model.load_state_dict(weights)
-        model.inputs = dict(about["inputs"])
+        model.inputs, model.precision = dict(about["inputs"]), _precision(about)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"Model.load({str(folder)!r}): {reason}") from error
@@ -56,6 +56,13 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if missing := {"recipe", "classes", "inputs", "batchnorm"} - about.keys():
         raise ValueError(f"model.json lacks {min(missing)!r}")
     return about, load_file(folder / "model.safetensors")
+
+
+def _precision(about: dict[str, Any]) -> str:
+    """That of models saved before there was a choice is single precision."""
+    if (found := about.get("precision", PRECISIONS[0])) not in PRECISIONS:
+        raise ValueError(f"model.json has the precision {found!r}, expected one of {', '.join(map(repr, PRECISIONS))}")
+    return found
 
 
 def _build(about: dict[str, Any], module: nn.Module | None) -> Model:

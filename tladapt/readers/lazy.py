@@ -1,0 +1,162 @@
+"""Rows that are read when they are asked for, ahead of their turn and by several processes where that is wanted."""
+
+import copy
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from tladapt.data import Data, Draw, Tensors
+from tladapt.seeding import generator
+
+
+class Lazy(Data):
+    """The rows of a map-style `Dataset`, read when asked for, so that its random augmentation stays random.
+
+    Its labels are known; `rows` gives inputs only. A data set whose rows are always the same may say so by an attribute
+    `fixed = True`.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Rows (input, ...), or inputs alone.
+    y : Tensor
+        The labels of the first rows.
+    order : Tensor, optional
+        Row i of the data is row order[i] of the data set; by default i.
+    workers : int
+        Processes that read ahead in `stream`; 0: the rows are read when it is their turn.
+    """
+
+    def __init__(self, dataset: Any, y: Tensor, order: Tensor | None = None, workers: int = 0) -> None:
+        super().__init__(None, y)
+        self.dataset, self.workers = dataset, workers
+        self.order = torch.arange(len(dataset)) if order is None else order
+        self.fixed = bool(getattr(dataset, "fixed", False))
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def rows(self, index: Tensor, key: tuple[int | str, ...] = ()) -> Tensors:
+        """The inputs of these rows, on the CPU; without a `key` their augmentation differs from call to call."""
+        with _seeded(generator(*key).initial_seed()) if key else nullcontext():
+            rows = [self._read(row) for row in self.order[index.cpu()].tolist()]
+        try:
+            x = default_collate([row[0] if isinstance(row, tuple | list) else row for row in rows])
+        except (TypeError, RuntimeError) as error:
+            name = type(self.dataset).__name__
+            raise ValueError(
+                f"{name}: its rows are no tensors of one shape ({error}); give the data set a transform, such as "
+                "torchvision.transforms.v2.ToImage() after a resize"
+            ) from error
+        require_finite(x, type(self.dataset).__name__)
+        return x
+
+    def _read(self, row: int) -> Any:
+        return self.dataset[row]
+
+    def stream(self, draws: Iterable[Draw]) -> Iterator[Tensors]:
+        """The inputs of one draw after another; the same ones, however many processes read them."""
+        loader = DataLoader(
+            _Reads(self), batch_size=None, sampler=((draw.key, draw.rows.tolist()) for draw in draws),
+            num_workers=self.workers, pin_memory=torch.cuda.is_available(), generator=torch.Generator(),
+        )  # fmt: skip
+        return iter(loader)
+
+    @property
+    def device(self) -> torch.device:
+        """Rows are read by the CPU."""
+        return torch.device("cpu")
+
+    def take(self, labelled: Tensor, unlabelled: Tensor | None = None) -> Data:
+        """The rows `labelled` with their labels, then the rows `unlabelled` without."""
+        index = labelled if unlabelled is None else torch.cat([labelled, unlabelled])
+        return self._but(self.y[labelled] if len(self.y) else self.y, self.order[index])
+
+    def without_labels(self) -> Data:
+        """The same rows; the labels are gone."""
+        return self._but(self.y.new_empty(0, *self.y.shape[1:]), self.order)
+
+    def to(self, device: torch.device) -> Data:
+        """The labels on `device`; each batch follows when it is read."""
+        return self._but(self.y.to(device), self.order)
+
+    def _but(self, y: Tensor, order: Tensor) -> Data:
+        return type(self)(self.dataset, y, order, self.workers)
+
+
+class Ordered(Lazy):
+    """The rows of an `IterableDataset`, read in the order in which they come: row i is the i-th of a pass.
+
+    Rows may be asked for in any order; where one lies before the last one read, a new pass begins. One process at most
+    reads ahead: a second one would have to pass over the same rows.
+    """
+
+    ordered = True
+
+    def __init__(self, dataset: Any, y: Tensor, order: Tensor, workers: int = 0) -> None:
+        super().__init__(dataset, y, order, min(workers, 1))
+        self._pass: Iterator[Any] = iter(())
+        self._next = len(dataset)  # past every row: the first one asked for begins a pass
+
+    def _read(self, row: int) -> Any:
+        if row < self._next:
+            self._pass, self._next = iter(self.dataset), 0
+        skipped, self._next = row - self._next, row + 1
+        for found in islice(self._pass, skipped, None):
+            return found
+        raise ValueError(f"{type(self.dataset).__name__}: a pass over it ended before row {row} of {len(self)}")
+
+    def stream(self, draws: Iterable[Draw]) -> Iterator[Tensors]:
+        """The inputs of one draw after another, in a pass of their own."""
+        return Lazy.stream(self._alone(), draws)
+
+    def _alone(self) -> "Ordered":
+        found = copy.copy(self)
+        found._pass, found._next = iter(()), len(self.dataset)
+        return found
+
+
+class _Reads(Dataset):
+    """One draw after another, as the items of a data set."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+
+    def __getitem__(self, item: tuple[tuple[int | str, ...], list[int]]) -> Tensors:
+        key, rows = item
+        return self.data.rows(torch.tensor(rows), key)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Within: what augmentation draws from (torch on the CPU, numpy, Python) starts from `seed`; afterwards as before.
+
+    The GPU is left alone: a process that reads ahead must not touch it.
+    """
+    before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    torch.default_generator.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+        random.setstate(before[2])
+
+
+def require_finite(x: Tensors, name: str) -> None:
+    """Refuse NaN and infinity; `name` says whose."""
+    for part in x.values() if isinstance(x, dict) else (x,):
+        if not part.is_floating_point() or part.sum().isfinite():  # one pass over the data, where it is as it should be
+            continue
+        if not (finite := part.isfinite()).all():
+            row = int(finite.reshape(len(finite), -1).all(1).int().argmin())
+            raise ValueError(f"{name} holds NaN or infinity, first in row {row}; drop the row or fill it in")
