@@ -181,7 +181,7 @@ def test_the_model_keeps_its_mode_and_everyone_their_random_numbers():
 class Secret(Data):
     """Rows that nobody may read."""
 
-    def rows(self, index):
+    def rows(self, index, key=()):
         raise AssertionError("read")
 
 

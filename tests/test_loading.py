@@ -190,9 +190,11 @@ def test_rows_of_an_iterable_may_be_asked_for_in_any_order():
 def test_two_passes_at_once_do_not_disturb_each_other():
     data = as_data(Shards(), "train")
     first, second = (data.stream(Draw((i,), torch.tensor([i])) for i in range(60)) for _ in range(2))
-    assert all(
-        torch.equal(a, b) and torch.equal(a[0], X[i]) for i, (a, b) in enumerate(zip(first, second, strict=True))
-    )  # type: ignore[arg-type,index]
+    for a, b, row in zip(first, second, X, strict=True):
+        assert isinstance(a, Tensor)
+        assert isinstance(b, Tensor)
+        assert torch.equal(a, b)
+        assert torch.equal(a[0], row)
 
 
 def test_methods_that_look_back_take_an_iterable():

@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce, wraps
-from typing import Any, ParamSpec
+from typing import ParamSpec
 
 import torch
 from rich.progress import Progress
@@ -33,14 +33,9 @@ def cosine(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def adam(parameters: Iterable[Any], lr: float) -> Adam:
-    """Adam in torch's fused form: the same step, in one pass over the weights."""
-    return Adam(parameters, lr=lr, fused=True)
-
-
 def train(
     model: Model, stream: Stream, method: Method | None = None, *, epochs: int | None = None, steps: int | None = None,
-    batch_size: int = 64, lr: float = 1e-3, optimizer: Callable[..., Optimizer] = adam,
+    batch_size: int = 64, lr: float = 1e-3, optimizer: Callable[..., Optimizer] = Adam,
     schedule: Callable[[float], float] = cosine, increment: str = "domain", task: Task | None = None,
     evaluate: Sequence[Domain] | None = None, learned: int = 0, precision: str | None = None, seed: int = 0,
     scenario: str = "", progress: bool | None = None,

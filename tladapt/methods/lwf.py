@@ -1,7 +1,6 @@
 """Learning without forgetting."""
 
 import copy
-from functools import reduce
 
 import torch
 from torch import Tensor
@@ -10,7 +9,7 @@ from tladapt.method import Method
 from tladapt.methods.checks import positive
 from tladapt.model import Model, Output
 from tladapt.stage import Batch, Stage
-from tladapt.task import Task, masked
+from tladapt.task import Task
 
 LARGEST = 2**26  # numbers in the old answers that are kept: 256 MB; a teacher gives what would be more
 
@@ -53,17 +52,20 @@ class LwF(Method):
         self.weight, self.temperature = weight, temperature
         self.teacher: Model | None = None
         self.task: Task | None = None  # of the stage
-        self._live: list[Tensor | None] | None = None
+        self._places: list[Tensor] | None = None
         for name in ("sets", "answers", "offset"):
             self.register_buffer(name, None)
-        self.register_load_state_dict_post_hook(lambda *_: setattr(self, "_live", None))
+        self.register_load_state_dict_post_hook(lambda *_: setattr(self, "_places", None))
 
     @property
-    def live(self) -> list[Tensor | None]:
-        """The sets, each as it is for one row, None for all classes; found once a stage, for that waits for a GPU."""
-        if self._live is None:
-            self._live = [None if live.all() else live[None] for live in self.sets] if self.sets is not None else []
-        return self._live
+    def places(self) -> list[Tensor]:
+        """The places of the classes of all sets of one size (sets, size), by size; found once a stage."""
+        if self._places is None and self.sets is not None:
+            known = self.sets.cpu()
+            sizes = known.sum(1)
+            found = [known[sizes == size].nonzero()[:, 1].view(-1, int(size)) for size in sizes.unique()]
+            self._places = [places.to(self.sets.device) for places in found]
+        return self._places or []
 
     def prepare(self, model: Model, stage: Stage) -> None:
         """Keep what the model answers now, or the model itself."""
@@ -90,11 +92,13 @@ class LwF(Method):
     def loss(self, model: Model, batch: Batch, output: Output) -> Tensor:
         """The weighted divergence on the stage's own samples; 0 in the first stage."""
         own = batch.of(None)
-        if not self.live or self.task is None or not len(own) or (self.answers is None and self.teacher is None):
+        if self.sets is None or self.task is None or not len(own) or (self.answers is None and self.teacher is None):
             return output.logits.new_zeros(())
-        new, old = output.logits[batch.added(None)], self._old(own)
-        pairs = [(masked(new, live), masked(old, live)) for live in self.live]
-        return self.weight * reduce(torch.add, (self.task.divergence(*pair, self.temperature) for pair in pairs))
+        new, old, total = output.logits[batch.added(None)], self._old(own), output.logits.new_zeros(())
+        for places in self.places:  # a mean over the sets too
+            told = (new, old) if len(places[0]) == new.shape[-1] else (new[..., places], old[..., places])
+            total = total + len(places) * self.task.divergence(*told, self.temperature)
+        return self.weight * total
 
     def _old(self, own: Batch) -> Tensor:
         if self.teacher is not None:
@@ -108,7 +112,7 @@ class LwF(Method):
         live = torch.ones(1, len(model.classes), dtype=torch.bool, device=model.device)
         now = live if stage.live is None else stage.live[list(stage.ids)]
         self.sets = now.unique(dim=0) if self.sets is None else self._merged(self.sets, now)
-        self.answers = self.offset = self.teacher = self._live = None
+        self.answers = self.offset = self.teacher = self._places = None
 
     @staticmethod
     def _merged(sets: Tensor, now: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class Images:
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(f"Images(interpolation={self.interpolation!r}): expected {' or '.join(INTERPOLATIONS)}")
 
-    def read(self, path: Path) -> "tuple[Tensor | ImageFiles, list[str] | None, list[str]]":
+    def read(self, path: Path) -> tuple[Any, list[str] | None, list[str]]:
         """The images, the name of each one's class (None for images without), and their paths.
 
         More than 2 GB of images are not read yet, but given as a data set that reads them when they are asked for.

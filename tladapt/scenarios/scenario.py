@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 from tladapt.method import Method
 from tladapt.model import Model
@@ -13,7 +13,7 @@ from tladapt.scenarios.baselines import BASELINES
 from tladapt.seeding import generator, seeded
 from tladapt.streams import Stream, domains_of
 from tladapt.task import Task
-from tladapt.training import adam, cosine, fit
+from tladapt.training import cosine, fit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class Scenario:
     steps: int | None = None
     batch_size: int = 64
     lr: float = 1e-3
-    optimizer: Callable[..., Optimizer] = adam
+    optimizer: Callable[..., Optimizer] = Adam
     schedule: Callable[[float], float] = cosine
     batchnorm: str = "joint"
     increment: str = "domain"

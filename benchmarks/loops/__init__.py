@@ -1,0 +1,1 @@
+"""The same training four times: by hand, by this library, by Avalanche, by pytorch-adapt."""
