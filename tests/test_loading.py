@@ -19,6 +19,8 @@ from tladapt.readers.files import read_domains
 from tladapt.readers.folders import ImageFiles, Images
 from tladapt.readers.lazy import Lazy, Ordered
 
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more processes than there are cores
+
 X, Y = torch.randn(60, 4, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 3
 
 

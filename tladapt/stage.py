@@ -13,6 +13,8 @@ from tladapt.domains import Domain
 from tladapt.seeding import generator
 from tladapt.task import Task
 
+CHUNK = 256  # rows at once, where there is no step to say how many
+
 
 class Part(NamedTuple):
     """`size` rows of a batch that lie together: fresh ones of a stage, or those that `owner` added.
@@ -138,9 +140,14 @@ class Pool(NamedTuple):
     labelled: bool
     key: tuple[int | str, ...] = ()
 
+    def stream(self, chunks: Sequence[Tensor]) -> Iterator[Tensors]:
+        """The inputs of one chunk of rows after another, outside of any step."""
+        return self.data.stream(Draw((*self.key, "chunk", i), rows) for i, rows in enumerate(chunks))
+
     def read(self, rows: Tensor) -> Tensors:
         """The inputs of these rows."""
-        return self.data.rows(rows, self.key)
+        parts = list(self.stream(rows.split(CHUNK)))
+        return parts[0] if len(parts) == 1 else each(lambda *part: torch.cat(part), *parts)
 
 
 class Stage:
@@ -197,12 +204,11 @@ class Stage:
         """The batch of this step alone."""
         return replace(next(self.stream(step, step + 1)), progress=progress)
 
-    def batches(self, size: int = 256) -> Iterator[Batch]:
+    def batches(self, size: int = CHUNK) -> Iterator[Batch]:
         """Every training row once, domain by domain."""
         for pool in self.pools:
             chunks = torch.arange(pool.start, pool.start + pool.size).split(size)
-            draws = (Draw((*pool.key, "all", i), rows) for i, rows in enumerate(chunks))
-            for rows, x in zip(chunks, pool.data.stream(draws), strict=True):
+            for rows, x in zip(chunks, pool.stream(chunks), strict=True):
                 yield self._joined([pool], [rows], [x])
 
     def gather(self, rows: Sequence[Tensor], pools: Sequence[Pool]) -> Batch:

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from tladapt.data import Tensors, each
 from tladapt.method import make_room
-from tladapt.stage import Batch, Pool, Stage
-
-ROWS = 256  # read and written at once
+from tladapt.stage import CHUNK, Batch, Pool, Stage
 
 
 class Memory(nn.Module):
@@ -52,7 +50,7 @@ class Memory(nn.Module):
         self._present, self._choices = [_code(pool) for pool in stage.pools], None
         if not self.names:
             data = stage.pools[0].data
-            for name, part in _named(stage.pools[0].read(torch.zeros(1, dtype=torch.long))).items():
+            for name, part in _named(data.rows(torch.zeros(1, dtype=torch.long))).items():
                 self.names.append(name)
                 self.register_buffer(name, self._room(part))
             self.register_buffer("y", data.y.new_zeros(self.capacity, *data.y.shape[1:]))
@@ -141,8 +139,10 @@ class Memory(nn.Module):
             places = ((keep >= start) & (keep < start + size)).nonzero()[:, 0]
             index, order = (keep[places] - start + (pool.start if pool else 0)).sort()
             places = places[order]  # rows that can only be read in their order are read in one pass
-            for some, rows in zip(places.split(ROWS), index.split(ROWS), strict=True):
-                for name, part in _named(pool.read(rows) if pool else self.rows(rows)).items():
+            chunks = index.split(CHUNK)
+            read = pool.stream(chunks) if pool else map(self.rows, chunks)
+            for some, rows in zip(places.split(CHUNK), read, strict=True):
+                for name, part in _named(rows).items():
                     inputs[name][some.to(inputs[name].device)] = part.to(inputs[name].device)
             if pool is None or pool.labelled:
                 y[places] = (pool.data.y if pool else self.y)[index]
