@@ -40,7 +40,7 @@ class Data:
     Parameters
     ----------
     x : Tensor or dict of Tensor
-        n rows. (`tladapt.readers.arrays.Lazy` reads them only when they are asked for.)
+        n rows. (`tladapt.readers.lazy.Lazy` reads them only when they are asked for.)
     y : Tensor
         The labels of the first m <= n rows; m = 0 for data without labels. For the rest there is no label to read.
     """

@@ -12,6 +12,7 @@ from tladapt.model import Model, Output
 from tladapt.seeding import generator, seeded
 from tladapt.stage import Batch, Stage
 
+REMEMBERED = ("nothing", "statistics", "outputs", "samples")  # of the data, by a method, after a stage
 ROLES = ("trainable", "weights", "guard", None, "gradient", "predictor")
 
 
@@ -144,8 +145,7 @@ class Sum(Method):
     @property
     def remembers(self) -> str:  # type: ignore[override]
         """The most that any term remembers."""
-        order = ("nothing", "statistics", "outputs", "samples")
-        return max((term.remembers for term in self.terms.values()), key=order.index)
+        return max((term.remembers for term in self.terms.values()), key=REMEMBERED.index)
 
     def prepare(self, model: Model, stage: Stage) -> None:
         """Every term's."""

@@ -16,7 +16,7 @@ from tladapt.display.progress import DivergedError, Watch, bars
 from tladapt.domains import Domain
 from tladapt.evaluation import Evaluator
 from tladapt.labelshift import LabelShift, alarms, label_shifts, stored
-from tladapt.method import Method
+from tladapt.method import REMEMBERED, Method
 from tladapt.model import PRECISIONS, Model
 from tladapt.report import Report, environment
 from tladapt.seeding import generator, seeded
@@ -38,7 +38,7 @@ def train(
     batch_size: int = 64, lr: float = 1e-3, optimizer: Callable[..., Optimizer] = Adam,
     schedule: Callable[[float], float] = cosine, increment: str = "domain", task: Task | None = None,
     evaluate: Sequence[Domain] | None = None, learned: int = 0, precision: str | None = None, seed: int = 0,
-    scenario: str = "", progress: bool | None = None,
+    may_remember: str = "samples", scenario: str = "", progress: bool | None = None,
 ) -> Iterator[Report]:  # fmt: skip
     """Learn a stream stage by stage; yields the report so far after each stage.
 
@@ -70,6 +70,8 @@ def train(
         precision. By default as the model has it, which is "float32" for a new one.
     seed : int
         Of the batches, of dropout and of every term's own random numbers; not of the model, which is yours.
+    may_remember : {"nothing", "statistics", "outputs", "samples"}
+        The most of the data that a method may keep after a stage; one that keeps more is refused.
     scenario : str
         A name for the report.
     progress : bool, optional
@@ -86,6 +88,7 @@ def train(
     if precision not in (None, *PRECISIONS):
         raise ValueError(f"precision={precision!r}: expected one of {', '.join(map(repr, PRECISIONS))}")
     method, task = method or Method(), task or Classification()
+    _check_memory(method, may_remember)
     model.precision = precision or model.precision
     evaluator = Evaluator(domains_of(stream, evaluate), task, increment, min(512, 8 * batch_size))
     for domain in evaluator.domains:
@@ -219,6 +222,19 @@ def _check(model: Model, stream: Stream, method: Method | None, learned: int, **
         raise ValueError("epochs and steps: give one of them")
     if not 0 <= learned < max(len(stream), 1):
         raise ValueError(f"learned={learned}: expected fewer than the {len(stream)} stages of the stream")
+
+
+def _check_memory(method: Method, most: str) -> None:
+    """Refuse terms that remember more than `most` of the data."""
+    if most not in REMEMBERED:
+        raise ValueError(f"may_remember={most!r}: expected one of {', '.join(map(repr, REMEMBERED))}")
+    allowed = REMEMBERED[: REMEMBERED.index(most) + 1]
+    for term in method.terms.values():
+        if term.remembers not in allowed:
+            raise ValueError(
+                f"method: {term!r} remembers {term.remembers}, which is more than may_remember={most!r}; leave it out, or "
+                "allow it"
+            )
 
 
 def _teachable(stream: Stream, method: Method) -> list[bool]:

@@ -8,6 +8,7 @@ import torch
 
 from tladapt import __version__
 from tladapt.layers.batchnorm import BATCHNORM
+from tladapt.method import REMEMBERED
 from tladapt.model import PRECISIONS
 from tladapt.scenarios import SCENARIOS
 from tladapt.streams import INCREMENTS
@@ -96,6 +97,10 @@ def _run(run: argparse.ArgumentParser) -> None:
     how.add_argument("--precision", choices=PRECISIONS, help="what the layers compute in (default: float32)")
     how.add_argument("--channels-last", action="store_true", help="a layout in which convolutions may be faster")
     how.add_argument("--compile", action="store_true", help="compile the network with torch.compile")
+    how.add_argument(
+        "--may-remember", choices=REMEMBERED, default="samples",
+        help="the most of the data that a method may keep after a stage (default: samples)",
+    )  # fmt: skip
     how.add_argument("--baseline", help="source-only, from-scratch, joint or ceiling: other data, for comparison")
     seeds = how.add_mutually_exclusive_group()
     seeds.add_argument(

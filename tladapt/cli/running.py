@@ -30,7 +30,9 @@ def run(options: argparse.Namespace) -> None:
     reports = []
     for seed in seeds:
         model = _network(options, scenario, seed)
-        reports.append(scenario.run(method(), seed=seed, model=model, baseline=options.baseline))
+        reports.append(
+            scenario.run(method(), seed=seed, model=model, baseline=options.baseline, may_remember=options.may_remember)
+        )
         if options.out is not None:
             _keep(reports[-1], model, options.out if options.seeds is None else options.out / f"seed-{seed}")
     report = reports[0] if options.seeds is None else Report.mean(reports)

@@ -63,7 +63,7 @@ class Scenario:
 
     def run(
         self, method: Method | None = None, *, seed: int = 0, model: Model | None = None, baseline: str | None = None,
-        progress: bool | None = None,
+        may_remember: str = "samples", progress: bool | None = None,
     ) -> Report:  # fmt: skip
         """Learn the stream with `method` and score every domain.
 
@@ -77,6 +77,8 @@ class Scenario:
             Trained in place; by default a new network.
         baseline : {"source-only", "from-scratch", "joint", "ceiling"}, optional
             Learn a stream with less, or more, to learn from instead; the same domains are scored.
+        may_remember : {"nothing", "statistics", "outputs", "samples"}
+            The most of the data that a method may keep after a stage.
         progress : bool, optional
             Progress bars; by default only where standard error is a terminal.
         """
@@ -85,7 +87,7 @@ class Scenario:
             self.model(seed) if model is None else model, stream, self.method() if method is None else method,
             epochs=self.epochs, steps=self.steps, batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer,
             schedule=self.schedule, increment=self.increment, task=self.task, evaluate=domains_of(self.stream),
-            learned=min(self.learned, len(stream) - 1), seed=seed, progress=progress,
+            learned=min(self.learned, len(stream) - 1), seed=seed, progress=progress, may_remember=may_remember,
             scenario=self.name if baseline is None else f"{self.name} ({baseline})",
         )  # fmt: skip
 
