@@ -62,7 +62,7 @@ def network() -> Model:
 
 @pytest.fixture
 def closed(monkeypatch) -> set[str]:
-    """What may not be read now: in a stage, the domains outside of it and all test data; while scoring, all but that."""
+    """What may not be read now: in a stage, the domains outside it and all test data; while scoring, the rest."""
     shut = set[str]()
     learn, scores = training.learn, Evaluator.scores
     names = [part for name in "abc" for part in (name, f"test data of {name}", f"validation data of {name}")]

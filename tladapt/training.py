@@ -232,8 +232,8 @@ def _check_memory(method: Method, most: str) -> None:
     for term in method.terms.values():
         if term.remembers not in allowed:
             raise ValueError(
-                f"method: {term!r} remembers {term.remembers}, which is more than may_remember={most!r}; leave it out, or "
-                "allow it"
+                f"method: {term!r} remembers {term.remembers}, which is more than may_remember={most!r}; leave it out, "
+                "or allow it"
             )
 
 
