@@ -54,15 +54,15 @@ class Shards(IterableDataset):
     """Rows one after another; counts the passes and the rows that were read."""
 
     def __init__(self, x: Tensor = X, y: Tensor | None = Y) -> None:
-        self.x, self.y, self.passes, self.read = x, y, 0, 0
+        self.x, self.y, self.seen = x, y, {"passes": 0, "rows": 0}  # counted by copies too
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __iter__(self):
-        self.passes += 1
+        self.seen["passes"] += 1
         for row in range(len(self.x)):
-            self.read += 1
+            self.seen["rows"] += 1
             yield self.x[row] if self.y is None else (self.x[row], int(self.y[row]))
 
 
@@ -145,6 +145,49 @@ def test_what_is_scored_is_read_by_workers_too():
     assert report.scores[-1][0] is not None
 
 
+class Archive(Rows):
+    """Opens its file when it is first read, and is not to be opened twice by one process nor shared with another."""
+
+    opened: int | None = None
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        self.opened = self.opened or os.getpid()
+        assert self.opened == os.getpid(), "opened by another process"
+        return super().__getitem__(row)
+
+
+def test_what_a_data_set_opens_is_not_shared_with_the_processes_that_read():
+    archive = Archive()
+    a = Domain("a", archive, archive, workers=2)
+    report = fit(network(), [a, Domain("b", Archive(X + 1), None, workers=1)], EWC() + Replay(8), steps=3)
+    assert report.scores[-1][0] is not None
+    assert archive.opened is None
+
+
+class Broken(Rows):
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        if row == 33:
+            raise OSError("33.jpg cannot be read")
+        return super().__getitem__(row)
+
+
+def test_an_error_in_another_process_is_one_line():
+    domain = Domain("a", (Broken(X, torch.zeros(60)), Y), None, workers=1)
+    with pytest.raises(ValueError, match=r"^Broken: 33\.jpg cannot be read$"):
+        fit(network(), [domain], epochs=1)
+
+
+@pytest.mark.parametrize("workers", [-1, 1.5, "2", None, True])
+def test_a_number_of_workers_that_is_none_is_refused(workers):
+    with pytest.raises(ValueError, match=r"Domain\('a', workers="):
+        Domain("a", Rows(), None, workers=workers)
+
+
+def test_double_precision_is_read_as_single():
+    data = as_data((Rows(X.double()), Y), "train")
+    assert torch.equal(data.rows(torch.arange(60)), X)  # type: ignore[arg-type]
+
+
 # In the order in which rows come
 
 
@@ -153,14 +196,14 @@ def test_an_iterable_data_set_teaches_and_is_read_once_per_epoch(workers: int):
     shards = Shards()
     data = as_data((shards, Y), "train", workers)
     assert isinstance(data, Ordered)
-    assert (len(data), shards.passes) == (60, 1)  # to see what a row is
+    assert (len(data), shards.seen["passes"]) == (60, 1)  # to see what a row is
     model = network()
-    shards.passes = shards.read = 0
+    shards.seen |= {"passes": 0, "rows": 0}
     report = fit(model, [Domain("a", data, (X, Y))], epochs=3, batch_size=8, lr=0.05)
     assert report.scores[-1][0] > report.scores[0][0]  # type: ignore[operator]
     if not workers:  # another process counts for itself
-        assert shards.passes <= 3 + 5  # three epochs of eight steps of eight rows, and looks at its first row
-        assert shards.read <= 3 * 64 + 5
+        assert shards.seen["passes"] <= 3 + 5  # three epochs of eight steps of eight rows, and looks at its first row
+        assert shards.seen["rows"] <= 3 * 64 + 5
 
 
 def test_the_rows_of_an_iterable_come_in_their_order_epoch_after_epoch():
@@ -174,10 +217,10 @@ def test_the_rows_of_an_iterable_come_in_their_order_epoch_after_epoch():
 def test_the_labels_of_an_iterable_are_read_in_one_pass_or_given():
     shards = Shards()
     assert torch.equal(as_data(shards, "train").y, Y)
-    assert shards.read == 61
+    assert shards.seen["rows"] == 61
     given = Shards()
     assert torch.equal(as_data((given, Y), "train").y, Y)
-    assert given.read == 1
+    assert given.seen["rows"] == 1
     assert len(as_data(Shards(X, None), "train").y) == 0
 
 
@@ -187,6 +230,27 @@ def test_rows_of_an_iterable_may_be_asked_for_in_any_order():
     assert torch.equal(data.rows(index), X[index])  # type: ignore[arg-type]
     taken = data.take(torch.tensor([7, 50]), torch.tensor([1, 2]))
     assert torch.equal(taken.rows(torch.arange(4)), X[[7, 50, 1, 2]])  # type: ignore[arg-type]
+
+
+class Shuffled(Shards):
+    """Rows in another order in every pass."""
+
+    def __iter__(self):
+        yield from random.sample(list(super().__iter__()), len(self))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_rows_that_come_in_another_order_are_not_given_wrong_labels(workers: int):
+    with pytest.raises(ValueError, match="has another label than in the pass before"):
+        fit(network(), [Domain("a", Shuffled(), None, workers=workers)], steps=20)
+
+
+def test_kept_labels_of_an_iterable_cost_no_pass_each():
+    shards = Shards()
+    a, b = Domain("a", (X, Y), None), Domain("b", shards, None, classes=3)
+    shards.seen |= {"passes": 0, "rows": 0}
+    fit(network(), [(a, b.unlabelled(keep=5))], epochs=1, batch_size=8)
+    assert shards.seen["passes"] < 12
 
 
 def test_two_passes_at_once_do_not_disturb_each_other():
@@ -217,7 +281,7 @@ def test_an_iterable_without_a_length_is_refused_with_the_remedy():
 def test_a_pass_that_ends_too_early_is_named():
     with pytest.raises(ValueError, match=r"\[67\] rows and 60 labels"):
         as_data(Sevens(), "train")
-    data = as_data((Sevens(), torch.zeros(67).long()), "train")
+    data = as_data((Sevens(X, None), torch.zeros(67).long()), "train")
     with pytest.raises(ValueError, match="Sevens: a pass over it ended before row 60 of 67"):
         data.rows(torch.tensor([59, 60]))
 

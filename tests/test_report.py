@@ -100,6 +100,7 @@ def test_the_file_holds_what_the_design_promises_and_how_the_run_was_made(tmp_pa
     assert set(stored) == PROMISED | {
         "first",
         "increment",
+        "precision",
         "batchnorm",
         "notes",
         "label_shift",

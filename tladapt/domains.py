@@ -33,8 +33,8 @@ class Domain:
     seed : int
         For the rows that a `test` share holds out.
     workers : int
-        Processes that read the rows of a Dataset ahead (of an IterableDataset: one at most); 0: no other process does.
-        Of no use to data in memory.
+        Processes that read the rows of a Dataset ahead: so many for its labelled, and for its unlabelled rows (one at
+        most of an IterableDataset); 0: no other process does. Of no use to data in memory.
 
     Raises
     ------
@@ -52,6 +52,8 @@ class Domain:
         self, name: str, train: Any, test: Any = 0.2, validation: Any = None, *,
         classes: int | Sequence[str] | None = None, seed: int = 0, workers: int = 0,
     ) -> None:  # fmt: skip
+        if type(workers) is not int or workers < 0:
+            raise ValueError(f"Domain({name!r}, workers={workers!r}): expected a whole number from 0")
         self.name, self._workers = str(name), workers
         self.train = as_data(train, f"Domain({name!r}): train", workers)
         self.test = self._apart("test", test, seed)

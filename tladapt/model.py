@@ -15,7 +15,7 @@ from tladapt.data import Tensors, call, each
 from tladapt.layers.batchnorm import DomainNorm, with_policy
 from tladapt.layers.head import UpToHead
 
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Model(nn.Module):
     ----------
     inputs : dict
         How files are turned into x (see `tladapt.readers`); saved with the model.
-    precision : {"float32", "bfloat16", "float16"}
+    precision : {"float32", "bfloat16"}
         What the layers compute in, by torch's autocast where it is not "float32"; weights and outputs stay in single
         precision. Set by `fit(precision=...)`, and saved with the model.
     """
@@ -141,7 +141,7 @@ class Model(nn.Module):
             found = call(self.encoder, each(_scaled, x))
             features, mask = found if isinstance(found, tuple) else (found, None)
             logits = self.head(features, mask, y) if autoregressive else self.head(features)
-        if self.precision != "float32":
+        if self.precision == "bfloat16":
             features, logits = features.float(), logits.float()
         if mask is not None and not autoregressive and mask.shape == logits.shape[:-1]:
             logits = logits.masked_fill(~mask[..., None], 0.0)  # nothing is said where there is nothing
@@ -182,7 +182,7 @@ class Model(nn.Module):
     def _casting(self) -> AbstractContextManager[Any]:
         if self.precision == "float32":
             return nullcontext()
-        return torch.autocast(self.device.type, getattr(torch, self.precision))
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     @property
     def norms(self) -> list[DomainNorm]:

@@ -67,6 +67,7 @@ class Report:
     increment: str = "domain"
     batchnorm: str = "joint"
     remembers: str = "nothing"
+    precision: str = "float32"
     notes: list[str] = field(default_factory=list)
     label_shift: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0

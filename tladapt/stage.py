@@ -142,6 +142,8 @@ class Pool(NamedTuple):
 
     def stream(self, chunks: Sequence[Tensor]) -> Iterator[Tensors]:
         """The inputs of one chunk of rows after another, outside of any step."""
+        if len(chunks) < 2:  # not worth other processes
+            return (self.data.rows(rows, (*self.key, "chunk", 0)) for rows in chunks)
         return self.data.stream(Draw((*self.key, "chunk", i), rows) for i, rows in enumerate(chunks))
 
     def read(self, rows: Tensor) -> Tensors:
@@ -202,14 +204,20 @@ class Stage:
 
     def batch(self, step: int, progress: float = 0.0) -> Batch:
         """The batch of this step alone."""
-        return replace(next(self.stream(step, step + 1)), progress=progress)
+        rows = [self._drawn(pool, step) for pool in self.pools]
+        inputs = [pool.data.rows(r, (*pool.key, step)) for r, pool in zip(rows, self.pools, strict=True)]
+        return self._joined(self.pools, rows, inputs, progress)
 
     def batches(self, size: int = CHUNK) -> Iterator[Batch]:
         """Every training row once, domain by domain."""
         for pool in self.pools:
-            chunks = torch.arange(pool.start, pool.start + pool.size).split(size)
-            for rows, x in zip(chunks, pool.stream(chunks), strict=True):
-                yield self._joined([pool], [rows], [x])
+            yield from self.read(pool, torch.arange(pool.start, pool.start + pool.size), size)
+
+    def read(self, pool: Pool, rows: Tensor, size: int = CHUNK) -> Iterator[Batch]:
+        """These rows of one pool, in batches."""
+        chunks = rows.split(size)
+        for chunk, x in zip(chunks, pool.stream(chunks), strict=True):
+            yield self._joined([pool], [chunk], [x])
 
     def gather(self, rows: Sequence[Tensor], pools: Sequence[Pool]) -> Batch:
         """The samples in these rows, pool after pool."""

@@ -9,7 +9,6 @@ from typing import ParamSpec
 import torch
 from rich.progress import Progress
 from torch import nn
-from torch.amp.grad_scaler import GradScaler
 from torch.optim import Adam, Optimizer
 
 from tladapt.display.progress import DivergedError, Watch, bars
@@ -65,7 +64,7 @@ def train(
         The columns of the report; by default the domains of the stream.
     learned : int
         So many first stages are the past of a model that comes trained: methods look at them, nothing is trained.
-    precision : {"float32", "bfloat16", "float16"}, optional
+    precision : {"float32", "bfloat16"}, optional
         What the layers compute in from now on (`model.precision`); losses, gradients and weights stay in single
         precision. By default as the model has it, which is "float32" for a new one.
     seed : int
@@ -89,11 +88,11 @@ def train(
         raise ValueError(f"precision={precision!r}: expected one of {', '.join(map(repr, PRECISIONS))}")
     method, task = method or Method(), task or Classification()
     _check_memory(method, may_remember)
-    model.precision = precision or model.precision
     evaluator = Evaluator(domains_of(stream, evaluate), task, increment, min(512, 8 * batch_size))
     for domain in evaluator.domains:
         task.check(domain, len(model.classes))
     teachable = _teachable(stream, method)
+    model.precision = precision or model.precision
 
     def reports() -> Iterator[Report]:
         started, numbers = time.perf_counter(), {domain.name: i for i, domain in enumerate(evaluator.domains)}
@@ -122,7 +121,7 @@ def train(
                 yield Report(
                     scenario=scenario, method=repr(method), seed=seed, metric=task.metric, share=task.share,
                     higher_is_better=task.higher_is_better, increment=increment, batchnorm=model.batchnorm,
-                    remembers=method.remembers, domains=list(numbers),
+                    remembers=method.remembers, precision=model.precision, domains=list(numbers),
                     stages=[" + ".join(d.name for d in members(past)) for past in stream[: index + 1]],
                     first=[first.get(i, len(stream)) for i in range(len(numbers))], scores=list(scores),
                     notes=notes + alarms(shifts), label_shift=stored(shifts), seconds=time.perf_counter() - started,
@@ -178,7 +177,6 @@ def _steps(
     """The steps of a stage, until a term is done; returns the names of the terms that were idle in all of them."""
     rates = [group["lr"] for group in stepper.param_groups]
     idle = {name: term for name, term in method.terms.items() if _gives(term)}
-    scaler = GradScaler(model.device.type, enabled=model.precision == "float16")  # else it does nothing
     for batch in stage.stream(0, watch.steps):
         for group, rate in zip(stepper.param_groups, rates, strict=True):
             group["lr"] = rate * schedule(batch.progress)
@@ -189,11 +187,9 @@ def _steps(
             owners = {part.owner for part in batch.parts}
             idle = {name: term for name, term in idle.items() if not losses[name].requires_grad and term not in owners}
         stepper.zero_grad()
-        scaler.scale(reduce(torch.add, losses.values())).backward()
-        scaler.unscale_(stepper)
+        reduce(torch.add, losses.values()).backward()
         method.adjust(model, batch)
-        scaler.step(stepper)
-        scaler.update()
+        stepper.step()
         watch.see(losses)
         if any(term.done for term in method.terms.values()):
             break

@@ -317,6 +317,16 @@ def test_a_memory_larger_than_a_part_that_is_read_at_once_holds_every_row(make_s
     assert labels == [number % 3 for number in numbers]
 
 
+def test_a_full_disk_is_named_before_anything_is_written(make_stage: Callable, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
+    with pytest.raises(ValueError, match=r"Replay\(folder=.*No space left on device: it needs twice 3840 bytes"):
+        remember(Replay(20, folder=tmp_path), make_stage(images("a", 0)))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("folder", ["nowhere/at/all", 5, ""])
 def test_a_folder_that_is_none_is_refused(folder):
     with pytest.raises(ValueError, match=r"Replay\(folder="):

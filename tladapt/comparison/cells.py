@@ -107,7 +107,7 @@ def _digest(data: Data | None, digest: "hashlib.blake2b") -> None:
         return
     digest.update(repr([len(data), data.shape]).encode())
     digest.update(data.y.cpu().numpy().tobytes())
-    if data.fixed:  # the rows of a data set that is read row by row may differ whenever they are read
+    if data.x is not None:  # the rows of a data set that is read row by row may differ whenever they are read
         for part in data.x.values() if isinstance(data.x, dict) else [data.x]:
             digest.update(part.cpu().contiguous().numpy().data)
 

@@ -174,8 +174,7 @@ def _answers(model: Model, stage: Stage, pools: Sequence[Pool]) -> tuple[Tensor,
     for pool in pools:
         mine = drawn[(drawn >= first) & (drawn < first + pool.size)].sort().values - first + pool.start
         first += pool.size
-        for rows in mine.split(256) if len(mine) else ():
-            batch = stage.gather([rows], [pool])
+        for batch in stage.read(pool, mine) if len(mine) else ():
             live = None if batch.live is None else batch.live[batch.domain]
             answers.append(masked(model(batch.x, batch.domain).logits, live).softmax(-1).double().cpu())
             y.append(batch.y.cpu())

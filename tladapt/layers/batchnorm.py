@@ -48,7 +48,11 @@ class DomainNorm(nn.Module):
         self.met[list(domains)] = self.met.max() + 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise x of shape (n, channels, ...)."""
+        """Normalise x of shape (n, channels, ...); in single precision, as torch's own layer does under autocast."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self._normalised(x.float() if x.dtype == torch.bfloat16 else x).to(x.dtype)
+
+    def _normalised(self, x: Tensor) -> Tensor:
         newest = (self.met * len(self.met) + torch.arange(len(self.met), device=x.device)).argmax()
         domain = newest.expand(len(x)) if self.domain is None else self.domain
         inner = [1] * (x.ndim - 2)

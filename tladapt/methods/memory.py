@@ -154,9 +154,17 @@ class Memory(nn.Module):
         """Zeros for `capacity` rows, on the device of `like`, or in a file."""
         if self.folder is None:
             return like.new_zeros(self.capacity, *like.shape[1:])
-        handle, path = tempfile.mkstemp(prefix="tladapt-", dir=self.folder)
-        os.close(handle)
         size = self.capacity * like[:1].numel()
+        handle, path = tempfile.mkstemp(prefix="tladapt-", dir=self.folder)
+        try:  # the room is taken now: where there is none, writing into it later would end the process
+            getattr(os, "posix_fallocate", os.lseek)(handle, 0, size * like.element_size())
+        except OSError as error:
+            os.unlink(path)
+            raise ValueError(
+                f"Replay(folder={self.folder!r}): {error.strerror}: it needs twice {size * like.element_size()} bytes"
+            ) from error
+        finally:
+            os.close(handle)
         found = torch.from_file(path, shared=True, size=size, dtype=like.dtype).view(self.capacity, *like.shape[1:])
         with suppress(PermissionError):  # of Windows, where the name of a file in use cannot be taken away
             os.unlink(path)

@@ -27,8 +27,8 @@ class Replay(Method):
     balanced : bool, default False
         Whether each class (and the unlabelled rows of each domain) has an equal share of the memory.
     folder : str, optional
-        Where the inputs are kept, as files that are gone when the process ends; by default in the memory of the
-        model's device.
+        Where the inputs are kept, as files that are gone when the process ends, with room for two memories (a new one
+        is made beside the old); by default in the memory of the model's device.
 
     Raises
     ------
@@ -54,6 +54,7 @@ class Replay(Method):
         super().__init__()
         whole("Replay", capacity=capacity, **({} if batch_size is None else {"batch_size": batch_size}))
         switch("Replay", balanced=balanced)
+        folder = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
         if folder is not None and not (isinstance(folder, str) and os.path.isdir(folder)):
             raise ValueError(f"Replay(folder={folder!r}): no such folder; make it first")
         self.capacity, self.batch_size, self.balanced, self.folder = capacity, batch_size, balanced, folder

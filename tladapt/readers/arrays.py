@@ -1,5 +1,6 @@
 """Tensors, arrays and torch data sets as `Data`."""
 
+import copy
 from itertools import islice
 from typing import Any
 
@@ -52,6 +53,7 @@ def _of_dataset(dataset: Any, y: Tensor | None, name: str, workers: int) -> Data
     if not hasattr(dataset, "__len__"):
         raise TypeError(f"{name}: {type(dataset).__name__} has no length; give it __len__, the rows of one pass")
     ordered = isinstance(dataset, IterableDataset)
+    given, dataset = dataset, copy.copy(dataset)  # what it opens while it is looked at stays with the copy
     _check_lengths({len(dataset)}, 0 if y is None else len(y), name)
     row = next(iter(dataset), None) if ordered else dataset[0]
     if isinstance(row, dict) and {"label", "labels"} & row.keys():
@@ -59,7 +61,7 @@ def _of_dataset(dataset: Any, y: Tensor | None, name: str, workers: int) -> Data
     if y is None:
         y = labels(_targets(dataset) if isinstance(row, tuple | list) and len(row) > 1 else [], f"{name} labels")
         _check_lengths({len(dataset)}, len(y), name)
-    return (Ordered if ordered else Lazy)(dataset, y, torch.arange(len(dataset)), workers)
+    return (Ordered if ordered else Lazy)(given, y, torch.arange(len(dataset)), workers)
 
 
 def _targets(dataset: Any) -> Any:

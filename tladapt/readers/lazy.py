@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
-from tladapt.data import Data, Draw, Tensors
+from tladapt.data import Data, Draw, Tensors, each
 from tladapt.seeding import generator
+
+_END = object()  # of a pass
 
 
 class Lazy(Data):
@@ -44,11 +46,20 @@ class Lazy(Data):
         return len(self.order)
 
     def rows(self, index: Tensor, key: tuple[int | str, ...] = ()) -> Tensors:
-        """The inputs of these rows, on the CPU; without a `key` their augmentation differs from call to call."""
+        """The inputs of these rows, on the CPU; without a `key` their augmentation differs from call to call.
+
+        They are read by a copy of the data set if other processes read too: what it opens must not be theirs as well.
+        """
+        reader = self._alone() if self.workers else self
+        return reader.read(index, key)
+
+    def read(self, index: Tensor, key: tuple[int | str, ...] = ()) -> Tensors:
+        """The same, by the data set itself."""
         with _seeded(generator(*key).initial_seed()) if key else nullcontext():
-            rows = [self._read(row) for row in self.order[index.cpu()].tolist()]
+            rows = [self._row(int(i)) for i in index.tolist()]
         try:
             x = default_collate([row[0] if isinstance(row, tuple | list) else row for row in rows])
+            x = each(lambda part: part.float() if part.dtype == torch.float64 else part, x)  # as tensors are
         except (TypeError, RuntimeError) as error:
             name = type(self.dataset).__name__
             raise ValueError(
@@ -58,8 +69,14 @@ class Lazy(Data):
         require_finite(x, type(self.dataset).__name__)
         return x
 
-    def _read(self, row: int) -> Any:
-        return self.dataset[row]
+    def _row(self, i: int) -> Any:
+        """Row i of the data."""
+        return self.dataset[int(self.order[i])]
+
+    def _alone(self) -> "Lazy":
+        found = copy.copy(self)
+        found.dataset = copy.copy(self.dataset)
+        return found
 
     def stream(self, draws: Iterable[Draw]) -> Iterator[Tensors]:
         """The inputs of one draw after another; the same ones, however many processes read them."""
@@ -67,7 +84,10 @@ class Lazy(Data):
             _Reads(self), batch_size=None, sampler=((draw.key, draw.rows.tolist()) for draw in draws),
             num_workers=self.workers, pin_memory=torch.cuda.is_available(), generator=torch.Generator(),
         )  # fmt: skip
-        return iter(loader)
+        for found in loader:
+            if isinstance(found, str):
+                raise ValueError(found)
+            yield found
 
     @property
     def device(self) -> torch.device:
@@ -94,24 +114,34 @@ class Lazy(Data):
 class Ordered(Lazy):
     """The rows of an `IterableDataset`, read in the order in which they come: row i is the i-th of a pass.
 
-    Rows may be asked for in any order; where one lies before the last one read, a new pass begins. One process at most
-    reads ahead: a second one would have to pass over the same rows.
+    They must come in the same order in every pass, which is checked by their labels where they have any: shuffle the
+    files beforehand. Where a row is asked for that lies before the last one read, a new pass begins. One process at
+    most reads ahead: a second one would have to pass over the same rows.
     """
 
     ordered = True
 
     def __init__(self, dataset: Any, y: Tensor, order: Tensor, workers: int = 0) -> None:
         super().__init__(dataset, y, order, min(workers, 1))
+        self._known = y.cpu()
         self._pass: Iterator[Any] = iter(())
         self._next = len(dataset)  # past every row: the first one asked for begins a pass
 
-    def _read(self, row: int) -> Any:
+    def _row(self, i: int) -> Any:
+        row, name = int(self.order[i]), type(self.dataset).__name__
         if row < self._next:
             self._pass, self._next = iter(self.dataset), 0
         skipped, self._next = row - self._next, row + 1
-        for found in islice(self._pass, skipped, None):
-            return found
-        raise ValueError(f"{type(self.dataset).__name__}: a pass over it ended before row {row} of {len(self)}")
+        found: Any = next(islice(self._pass, skipped, None), _END)
+        if found is _END:
+            raise ValueError(f"{name}: a pass over it ended before row {row} of {len(self)}")
+        label = list(found)[1:2] if isinstance(found, tuple | list) and i < len(self._known) else []
+        if label and not torch.equal(torch.as_tensor(label[0]).to(self._known.dtype), self._known[i]):
+            raise ValueError(
+                f"{name}: row {row} has another label than in the pass before; let it give its rows in the same order "
+                "in every pass, and shuffle its files beforehand"
+            )
+        return found
 
     def stream(self, draws: Iterable[Draw]) -> Iterator[Tensors]:
         """The inputs of one draw after another, in a pass of their own."""
@@ -126,12 +156,17 @@ class Ordered(Lazy):
 class _Reads(Dataset):
     """One draw after another, as the items of a data set."""
 
-    def __init__(self, data: Data) -> None:
+    def __init__(self, data: Lazy) -> None:
         self.data = data
 
-    def __getitem__(self, item: tuple[tuple[int | str, ...], list[int]]) -> Tensors:
+    def __getitem__(self, item: tuple[tuple[int | str, ...], list[int]]) -> Tensors | str:
         key, rows = item
-        return self.data.rows(torch.tensor(rows), key)
+        if get_worker_info() is None:
+            return self.data.read(torch.tensor(rows), key)
+        try:
+            return self.data.read(torch.tensor(rows), key)
+        except Exception as error:  # raised again by the process that trains, in one line
+            return f"{type(self.data.dataset).__name__}: {error or type(error).__name__}"
 
 
 @contextmanager

@@ -33,6 +33,7 @@ def keep_some(data: Data, keep: int, random: torch.Generator) -> Data:
         return data.without_labels()
     order, classes = torch.randperm(len(data.y), generator=random), _classes(data)
     kept = torch.cat([order[classes[order] == c][:keep] for c in classes.unique()] or [order])
+    kept = kept.sort().values if data.ordered else kept
     rest = torch.ones(len(data), dtype=torch.bool)
     rest[kept] = False
     return data.take(kept, rest.nonzero()[:, 0])
