@@ -83,7 +83,7 @@ def test_lines_of_code_are_counted_right(tmp_path):
 
 def test_the_core_is_small():
     core = {path.name: code_lines(path) for path in PACKAGE.glob("*.py") if not path.stem.startswith("__")}
-    assert sum(core.values()) < 950, core
+    assert sum(core.values()) < 1000, core
 
 
 @pytest.mark.parametrize("name", ["dann", "ewc", "replay"])

@@ -1,25 +1,23 @@
 """The loop: one stage after another, every domain scored before the first and after each."""
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial, reduce, wraps
-from typing import ParamSpec
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any, ParamSpec
 
-import torch
-from rich.progress import Progress
-from torch import nn
 from torch.optim import Adam, Optimizer
 
-from tladapt.display.progress import DivergedError, Watch, bars
+from tladapt.display.progress import bars
 from tladapt.domains import Domain
 from tladapt.evaluation import Evaluator
-from tladapt.labelshift import LabelShift, alarms, label_shifts, stored
+from tladapt.labelshift import alarms, label_shifts, stored
+from tladapt.learning import learn
 from tladapt.method import REMEMBERED, Method
 from tladapt.model import PRECISIONS, Model
 from tladapt.report import Report, environment
-from tladapt.seeding import generator, seeded
 from tladapt.stage import Stage
+from tladapt.storage.runs import Run
 from tladapt.streams import Stream, domains_of, members
 from tladapt.task import Task
 from tladapt.tasks import Classification
@@ -37,7 +35,8 @@ def train(
     batch_size: int = 64, lr: float = 1e-3, optimizer: Callable[..., Optimizer] = Adam,
     schedule: Callable[[float], float] = cosine, increment: str = "domain", task: Task | None = None,
     evaluate: Sequence[Domain] | None = None, learned: int = 0, precision: str | None = None, seed: int = 0,
-    may_remember: str = "samples", scenario: str = "", progress: bool | None = None,
+    may_remember: str = "samples", checkpoint: str | Path | None = None, every: int = 100, scenario: str = "",
+    progress: bool | None = None,
 ) -> Iterator[Report]:  # fmt: skip
     """Learn a stream stage by stage; yields the report so far after each stage.
 
@@ -71,6 +70,11 @@ def train(
         Of the batches, of dropout and of every term's own random numbers; not of the model, which is yours.
     may_remember : {"nothing", "statistics", "outputs", "samples"}
         The most of the data that a method may keep after a stage; one that keeps more is refused.
+    checkpoint : path, optional
+        A folder to keep the run in. The same call goes on where the run in it was left, to the same bits; a finished
+        one gives its last report at once.
+    every : int
+        Steps of the optimiser from one checkpoint to the next; there is one before the first step of every stage, too.
     scenario : str
         A name for the report.
     progress : bool, optional
@@ -79,14 +83,15 @@ def train(
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of range, or no stage of the stream can serve a term of the method.
+        If an argument is out of range, no stage of the stream can serve a term of the method, or `checkpoint` holds
+        another run.
     DivergedError
         If a loss is no longer finite.
     """
-    _check(model, stream, method, learned, epochs=epochs, steps=steps, batch_size=batch_size, lr=lr)
-    if precision not in (None, *PRECISIONS):
-        raise ValueError(f"precision={precision!r}: expected one of {', '.join(map(repr, PRECISIONS))}")
+    _check(model, stream, method, learned, epochs=epochs, steps=steps, batch_size=batch_size, lr=lr, every=every)
     method, task = method or Method(), task or Classification()
+    _check_choice("precision", precision or model.precision, PRECISIONS)
+    _check_choice("may_remember", may_remember, REMEMBERED)
     _check_memory(method, may_remember)
     evaluator = Evaluator(domains_of(stream, evaluate), task, increment, min(512, 8 * batch_size))
     for domain in evaluator.domains:
@@ -94,41 +99,84 @@ def train(
     teachable = _teachable(stream, method)
     model.precision = precision or model.precision
 
+    settings = {
+        "scenario": scenario, "method": repr(method), "seed": seed, "increment": increment, "epochs": epochs,
+        "steps": steps, "batch_size": batch_size, "lr": lr, "optimizer": _named(optimizer), "learned": learned,
+        "schedule": _named(schedule), "precision": model.precision, "batchnorm": model.batchnorm,
+        "classes": model.classes, "metric": task.metric, "stream": _names(stream),
+    }  # fmt: skip
+    run = Run(checkpoint, every, model, stream, settings)
+
     def reports() -> Iterator[Report]:
-        started, numbers = time.perf_counter(), {domain.name: i for i, domain in enumerate(evaluator.domains)}
+        numbers, past = {domain.name: i for i, domain in enumerate(evaluator.domains)}, run.begin()
+        first = _first(stream, numbers)
         model.reserve(len(numbers))
         method.seed(seed)
-        scores, notes, first = [evaluator.scores(model, set())], list[str](), dict[int, int]()
-        shifts = dict[str, LabelShift]()
+        past.scores = past.scores or [evaluator.scores(model, set())]
+        told = partial(
+            Report, scenario=scenario, method=repr(method), seed=seed, metric=task.metric, share=task.share,
+            higher_is_better=task.higher_is_better, increment=increment, batchnorm=model.batchnorm,
+            remembers=method.remembers, precision=model.precision, domains=list(numbers),
+            environment=environment(model.device.type),
+        )  # fmt: skip
+
+        def report() -> Report:
+            known = [first.get(i, len(stream)) for i in range(len(numbers))]
+            return told(
+                stages=_names(stream[: past.stage]), first=[i if i < past.stage else len(stream) for i in known],
+                scores=list(past.scores), notes=past.notes + alarms(past.shifts), label_shift=stored(past.shifts),
+                seconds=run.seconds,
+            )  # fmt: skip
+
+        if run.over(model.eval(), method):
+            yield report()
         with bars(progress) as bar:
-            teach = partial(learn, model, method, lr=lr, optimizer=optimizer, schedule=schedule, bar=bar)
-            for index, stage in enumerate(map(members, stream)):
-                first = {numbers[domain.name]: index for domain in stage} | first
-                now = Stage(
-                    stage, [numbers[domain.name] for domain in stage], index, evaluator.live(model, set(first)), task,
+            teach = partial(learn, model, method, lr=lr, optimizer=optimizer, schedule=schedule, bar=bar, run=run)
+            for index in range(past.stage, len(stream)):
+                seen, domains = {i for i, stage in first.items() if stage <= index}, members(stream[index])
+                stage = Stage(
+                    domains, [numbers[domain.name] for domain in domains], index, evaluator.live(model, seen), task,
                     seed=seed, batch_size=batch_size, device=model.device,
                 )  # fmt: skip
-                shifts |= label_shifts(model, now)
+                past.shifts |= {} if run.inside(index) else label_shifts(model, stage)
                 if index < learned or not teachable[index]:
-                    method.consolidate(model.eval(), now)
-                    if index < learned:
-                        model.meet(now.ids)
-                    else:
-                        notes.append(f"stage {index} ({now.name}): nothing to learn from; the model is as it was")
-                elif idle := teach(now, steps=steps or (epochs or 10) * now.steps):
-                    notes.append(f"stage {index} ({now.name}): {', '.join(idle)} had nothing to act on")
-                scores.append(evaluator.scores(model, set(first)))
-                yield Report(
-                    scenario=scenario, method=repr(method), seed=seed, metric=task.metric, share=task.share,
-                    higher_is_better=task.higher_is_better, increment=increment, batchnorm=model.batchnorm,
-                    remembers=method.remembers, precision=model.precision, domains=list(numbers),
-                    stages=[" + ".join(d.name for d in members(past)) for past in stream[: index + 1]],
-                    first=[first.get(i, len(stream)) for i in range(len(numbers))], scores=list(scores),
-                    notes=notes + alarms(shifts), label_shift=stored(shifts), seconds=time.perf_counter() - started,
-                    environment=environment(model.device.type),
-                )  # fmt: skip
+                    past.notes += _looked_at(model, method, stage, index < learned)
+                elif idle := teach(stage, steps=steps or (epochs or 10) * stage.steps):
+                    past.notes.append(f"stage {index} ({stage.name}): {', '.join(idle)} had nothing to act on")
+                past.scores.append(evaluator.scores(model, seen))
+                past.stage = index + 1
+                if past.stage == len(stream):
+                    run.end(model, method)
+                yield report()
 
     return reports()
+
+
+def _looked_at(model: Model, method: Method, stage: Stage, past: bool) -> list[str]:
+    """What a stage is in which nothing is trained: the `past` of the model, or one without anything to learn from."""
+    method.consolidate(model.eval(), stage)
+    if past:
+        model.meet(stage.ids)
+        return []
+    return [f"stage {stage.index} ({stage.name}): nothing to learn from; the model is as it was"]
+
+
+def _first(stream: Stream, numbers: dict[str, int]) -> dict[int, int]:
+    """The stage in which each domain comes first, by its number."""
+    found = dict[int, int]()
+    for index, stage in enumerate(map(members, stream)):
+        for domain in stage:
+            found.setdefault(numbers[domain.name], index)
+    return found
+
+
+def _names(stream: Stream) -> list[str]:
+    return [" + ".join(domain.name for domain in members(stage)) for stage in stream]
+
+
+def _named(function: Callable[..., Any]) -> str:
+    """A name that is the same in every process."""
+    return getattr(function, "__qualname__", None) or repr(function)
 
 
 def _last(function: Callable[P, Iterator[Report]]) -> Callable[P, Report]:
@@ -143,64 +191,6 @@ def _last(function: Callable[P, Iterator[Report]]) -> Callable[P, Report]:
 
 
 fit = _last(train)  # the same arguments, in one place
-
-
-def learn(
-    model: Model, method: Method, stage: Stage, *, steps: int, lr: float, optimizer: Callable[..., Optimizer],
-    schedule: Callable[[float], float], bar: Progress | None = None,
-) -> list[str]:  # fmt: skip
-    """Learn one stage; returns the names of the terms that had nothing to act on."""
-    model.train()
-    with model.restoring():
-        method.train().prepare(model, stage)
-        method.to(model.device)
-        stepper = _stepper(model, method, lr, optimizer)
-        with seeded(generator(stage.seed, stage.index, "model").initial_seed()):
-            idle = _steps(model, method, stage, stepper, schedule, Watch(stage.name, bar, steps))
-        if not all(p.isfinite().all() for group in stepper.param_groups for p in group["params"]):
-            raise DivergedError(f"the weights are no longer finite after stage {stage.name}; lower lr or a weight")
-        method.consolidate(model.eval(), stage)
-    return idle
-
-
-def _stepper(model: Model, method: Method, lr: float, optimizer: Callable[..., Optimizer]) -> Optimizer:
-    """The optimiser of all that trains in the stage, each part at its own rate."""
-    rates: dict[float, list[nn.Parameter]] = {}
-    for parameter in (*model.trained(), *(p for p in method.parameters() if p.requires_grad)):
-        rates.setdefault(model.rates.get(parameter, 1.0), []).append(parameter)
-    return optimizer([{"params": part, "lr": lr * rate} for rate, part in rates.items()], lr=lr)
-
-
-def _steps(
-    model: Model, method: Method, stage: Stage, stepper: Optimizer, schedule: Callable[[float], float], watch: Watch
-) -> list[str]:
-    """The steps of a stage, until a term is done; returns the names of the terms that were idle in all of them."""
-    rates = [group["lr"] for group in stepper.param_groups]
-    idle = {name: term for name, term in method.terms.items() if _gives(term)}
-    for batch in stage.stream(0, watch.steps):
-        for group, rate in zip(stepper.param_groups, rates, strict=True):
-            group["lr"] = rate * schedule(batch.progress)
-        batch = batch.join(method.extend(model, batch))
-        output = model(batch.x, batch.domain, batch.y)
-        losses = {"task": stage.task.loss(output, batch), **method.losses(model, batch, output)}
-        if idle:
-            owners = {part.owner for part in batch.parts}
-            idle = {name: term for name, term in idle.items() if not losses[name].requires_grad and term not in owners}
-        stepper.zero_grad()
-        reduce(torch.add, losses.values()).backward()
-        method.adjust(model, batch)
-        stepper.step()
-        watch.see(losses)
-        if any(term.done for term in method.terms.values()):
-            break
-    watch.look()
-    return list(idle)
-
-
-def _gives(term: Method) -> bool:
-    """Whether it is there to give a loss or samples; what only takes hold of the model always has that to act on."""
-    given = (type(term).loss, type(term).extend) != (Method.loss, Method.extend)
-    return given and (term.role not in ("trainable", "weights", "guard") or type(term).loss is not Method.loss)
 
 
 def _check(model: Model, stream: Stream, method: Method | None, learned: int, **sizes: float | None) -> None:
@@ -220,10 +210,13 @@ def _check(model: Model, stream: Stream, method: Method | None, learned: int, **
         raise ValueError(f"learned={learned}: expected fewer than the {len(stream)} stages of the stream")
 
 
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, choices))}")
+
+
 def _check_memory(method: Method, most: str) -> None:
     """Refuse terms that remember more than `most` of the data."""
-    if most not in REMEMBERED:
-        raise ValueError(f"may_remember={most!r}: expected one of {', '.join(map(repr, REMEMBERED))}")
     allowed = REMEMBERED[: REMEMBERED.index(most) + 1]
     for term in method.terms.values():
         if term.remembers not in allowed:

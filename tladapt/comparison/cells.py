@@ -12,12 +12,12 @@ from uuid import uuid4
 import torch
 from joblib import Parallel, delayed, parallel_config
 
-from tladapt.data import Data
 from tladapt.display.progress import bars
 from tladapt.method import Method
 from tladapt.report import environment
 from tladapt.scenarios.scenario import Scenario
-from tladapt.streams import domains_of, members
+from tladapt.storage.digests import data_digest, network_digest
+from tladapt.streams import domains_of
 
 Make = Callable[[], Scenario]
 SCHEMA = 1
@@ -85,31 +85,14 @@ def _run(token: str, make: Make, cell: Cell) -> tuple[Cell, dict[str, Any]]:
 
 def fingerprint(scenario: Scenario) -> dict[str, Any]:
     """What a run depends on beside method and seed: settings, network, data and versions."""
-    model = scenario.model()
-    shapes = {name: list(part.shape) for name, part in model.state_dict().items()}
-    digest = hashlib.blake2b(repr([model.recipe, shapes, str(model)]).encode(), digest_size=16)
-    for stage in scenario.stream:
-        for domain in members(stage):
-            digest.update(repr([domain.name, domain.classes]).encode())
-            for data in (domain.train, domain.test):
-                _digest(data, digest)
+    content = [network_digest(scenario.model()), data_digest(scenario.stream)]
     return {
         "scenario": scenario.name, "stages": len(scenario.stream), "domains": len(domains_of(scenario.stream)),
         "increment": scenario.increment, "epochs": scenario.epochs, "steps": scenario.steps,
         "batch_size": scenario.batch_size, "lr": scenario.lr, "optimizer": repr(scenario.optimizer),
-        "metric": scenario.task.metric if scenario.task else None, "content": digest.hexdigest(),
+        "metric": scenario.task.metric if scenario.task else None, "content": content,
         "environment": environment(),
     }  # fmt: skip
-
-
-def _digest(data: Data | None, digest: "hashlib.blake2b") -> None:
-    if data is None:
-        return
-    digest.update(repr([len(data), data.shape]).encode())
-    digest.update(data.y.cpu().numpy().tobytes())
-    if data.x is not None:  # the rows of a data set that is read row by row may differ whenever they are read
-        for part in data.x.values() if isinstance(data.x, dict) else [data.x]:
-            digest.update(part.cpu().contiguous().numpy().data)
 
 
 def _key(known: dict[str, Any], cell: Cell) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from torch.optim import Adam, Optimizer
@@ -63,7 +64,7 @@ class Scenario:
 
     def run(
         self, method: Method | None = None, *, seed: int = 0, model: Model | None = None, baseline: str | None = None,
-        may_remember: str = "samples", progress: bool | None = None,
+        may_remember: str = "samples", checkpoint: str | Path | None = None, progress: bool | None = None,
     ) -> Report:  # fmt: skip
         """Learn the stream with `method` and score every domain.
 
@@ -79,6 +80,8 @@ class Scenario:
             Learn a stream with less, or more, to learn from instead; the same domains are scored.
         may_remember : {"nothing", "statistics", "outputs", "samples"}
             The most of the data that a method may keep after a stage.
+        checkpoint : path, optional
+            A folder to keep the run in, and to go on with the one that is in it; see `fit`.
         progress : bool, optional
             Progress bars; by default only where standard error is a terminal.
         """
@@ -88,6 +91,7 @@ class Scenario:
             epochs=self.epochs, steps=self.steps, batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer,
             schedule=self.schedule, increment=self.increment, task=self.task, evaluate=domains_of(self.stream),
             learned=min(self.learned, len(stream) - 1), seed=seed, progress=progress, may_remember=may_remember,
+            checkpoint=checkpoint,
             scenario=self.name if baseline is None else f"{self.name} ({baseline})",
         )  # fmt: skip
 

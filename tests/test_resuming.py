@@ -1,0 +1,187 @@
+"""A run that was stopped anywhere goes on in its folder to the same bits, for every method there is and for sums."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam
+
+import tladapt.methods
+from tladapt import DANN, EWC, BitFit, Domain, EarlyStopping, LoRA, LwF, Method, Model, Replay, Report, WiSEFT, fit
+from tladapt.storage.runs import Run
+
+METHODS = [getattr(tladapt.methods, name) for name in tladapt.methods.__all__]
+SUMS = [
+    lambda: DANN() + Replay(10) + EWC(),
+    lambda: LoRA() + LwF() + WiSEFT(),
+    lambda: BitFit() + EarlyStopping() + Replay(5),
+]
+BUILDS = [*METHODS, *SUMS]
+STEPS, STAGES = 6, 3
+
+
+class StoppedError(Exception):
+    pass
+
+
+def domain(name: str, labelled: bool = True) -> Domain:
+    random = torch.Generator().manual_seed(sum(map(ord, name)))
+    x, y = torch.randn(40, 4, generator=random), torch.arange(40) % 2
+    found = Domain(name, (x, y), validation=0.2)
+    return found if labelled else found.unlabelled()
+
+
+def stream() -> list:
+    return [domain("a"), (domain("a"), domain("b", labelled=False)), domain("c")]
+
+
+def network(batchnorm: str = "joint") -> Model:
+    torch.manual_seed(0)
+    layers = [nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 2)]
+    return Model.of(nn.Sequential(*layers), batchnorm=batchnorm)
+
+
+def run(build: Callable[[], Method], folder: Path | None = None, **rest) -> tuple[dict[str, Tensor], Report]:
+    model, domains = network(rest.pop("batchnorm", "joint")), stream()
+    domains = [domains[0], (domains[0], domains[1][1]), domains[2]]
+    report = fit(model, domains, build(), steps=STEPS, batch_size=8, checkpoint=folder, every=1, **rest)
+    return model.state_dict(), report
+
+
+def stopped_at(step: int, build: Callable[[], Method], folder: Path, monkeypatch: pytest.MonkeyPatch, **rest) -> None:
+    """The run, until it has written so many checkpoints; the next step raises."""
+    keep, seen = Run.keep, [0]
+
+    def count(self, now):
+        if seen[0] == step:
+            raise StoppedError
+        seen[0] += 1
+        keep(self, now)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "keep", count)
+        try:
+            run(build, folder, **rest)
+        except StoppedError:
+            return
+    assert seen[0] < step  # a term was done before
+
+
+def same(left: tuple[dict[str, Tensor], Report], right: tuple[dict[str, Tensor], Report]) -> bool:
+    (a, first), (b, second) = left, right
+    told = [{k: v for k, v in r.to_dict().items() if k not in ("seconds", "environment")} for r in (first, second)]
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a) and told[0] == told[1]
+
+
+@pytest.mark.parametrize("step", [1, 3, 8, 11, 13, 17])
+@pytest.mark.parametrize("build", BUILDS, ids=lambda build: getattr(build, "__name__", "sum"))
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(build, step: int, tmp_path: Path, monkeypatch):
+    whole = run(build)
+    stopped_at(step, build, tmp_path, monkeypatch)
+    assert same(run(build, tmp_path), whole)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [{"precision": "bfloat16"}, {"batchnorm": "per-domain"}, {"increment": "task"},
+     {"learned": 1}, {"optimizer": SGD}, {"optimizer": Adam, "schedule": float}],
+    ids=str,
+)  # fmt: skip
+def test_whatever_the_settings_are(rest: dict, tmp_path: Path, monkeypatch):
+    whole = run(SUMS[0], **rest)
+    for step in (3, 5):
+        stopped_at(step, SUMS[0], tmp_path, monkeypatch, **rest)
+    assert same(run(SUMS[0], tmp_path, **rest), whole)
+
+
+def test_a_finished_run_gives_its_report_and_model_without_a_step(tmp_path: Path, monkeypatch):
+    whole = run(SUMS[0], tmp_path)
+
+    def learn(*_, **__):
+        raise AssertionError("learned again")
+
+    monkeypatch.setattr("tladapt.training.learn", learn)
+    assert same(run(SUMS[0], tmp_path), whole)
+
+
+def test_the_seconds_of_all_processes_count(tmp_path: Path):
+    first = run(Method, tmp_path)[1].seconds
+    assert run(Method, tmp_path)[1].seconds >= first * 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"seed": 1}, "seed was 0 and is 1"), ({"lr": 0.5}, "lr was 0.001 and is 0.5"), ({"increment": "task"}, "task")],
+    ids=str,
+)
+def test_another_run_in_the_folder_is_refused_and_left_alone(change: dict, named: str, tmp_path: Path):
+    run(EWC, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=named):
+        run(EWC, tmp_path, **change)
+    with pytest.raises(ValueError, match="method was 'EWC"):
+        run(LwF, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_other_data_is_refused(tmp_path: Path):
+    fit(network(), [domain("a")], steps=2, checkpoint=tmp_path)
+    other = domain("a")
+    other.train.x[0, 0] += 1  # type: ignore[index]
+    with pytest.raises(ValueError, match="data was"):
+        fit(network(), [other], steps=2, checkpoint=tmp_path)
+
+
+class Forgets(Method):
+    """Counts its steps where no state dict finds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = 0
+
+    def loss(self, model, batch, output):
+        self.seen += 1
+        return output.logits.square().mean() * self.seen
+
+
+def test_a_method_that_keeps_something_elsewhere_is_found_out(tmp_path: Path, monkeypatch):
+    whole = run(Forgets)
+    stopped_at(3, Forgets, tmp_path, monkeypatch)
+    assert not same(run(Forgets, tmp_path), whole)
+
+
+SCRIPT = """
+import sys, torch
+torch.set_num_threads(1)
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from tests.test_resuming import BUILDS, run
+from safetensors.torch import save_file
+weights, report = run(BUILDS[{number}], Path({folder!r}))
+save_file({{name: value.contiguous().clone() for name, value in weights.items()}}, {folder!r} + "/weights.safetensors")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the operating system knows no SIGKILL")
+def test_a_process_that_is_killed_goes_on_in_another(tmp_path: Path):
+    from safetensors.torch import load_file
+
+    number = len(METHODS)  # the first sum
+    script = SCRIPT.format(root=str(Path(__file__).parents[1]), number=number, folder=str(tmp_path))
+    command = [sys.executable, "-c", script]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    kept = tmp_path / "checkpoint.safetensors"
+    while not kept.exists() and process.poll() is None:
+        pass
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert subprocess.run(command, check=False).returncode == 0
+    weights, _ = run(BUILDS[number])
+    found = load_file(tmp_path / "weights.safetensors")
+    assert all(torch.equal(found[name], weights[name]) for name in weights)

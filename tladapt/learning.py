@@ -1,0 +1,84 @@
+"""One stage: its steps, from the first or from where a run was left."""
+
+from collections.abc import Callable
+from functools import reduce
+
+import torch
+from rich.progress import Progress
+from torch import nn
+from torch.optim import Optimizer
+
+from tladapt.display.progress import DivergedError, Watch
+from tladapt.method import Method
+from tladapt.model import Model
+from tladapt.seeding import generator, seeded
+from tladapt.stage import Stage
+from tladapt.storage.runs import Run, Stepping
+
+
+def learn(
+    model: Model, method: Method, stage: Stage, *, steps: int, lr: float, optimizer: Callable[..., Optimizer],
+    schedule: Callable[[float], float], bar: Progress | None = None, run: Run | None = None,
+) -> list[str]:  # fmt: skip
+    """Learn one stage; returns the names of the terms that had nothing to act on."""
+    model.train()
+    with model.restoring():
+        if run is not None and run.inside(stage.index):
+            run.remind(method)
+        method.train().prepare(model, stage)
+        method.to(model.device)
+        stepper = _stepper(model, method, lr, optimizer)
+        with seeded(generator(stage.seed, stage.index, "model").initial_seed()):
+            idle = _steps(model, method, stage, stepper, schedule, Watch(stage.name, bar, steps), run)
+        if not all(p.isfinite().all() for group in stepper.param_groups for p in group["params"]):
+            raise DivergedError(f"the weights are no longer finite after stage {stage.name}; lower lr or a weight")
+        method.consolidate(model.eval(), stage)
+    return idle
+
+
+def _stepper(model: Model, method: Method, lr: float, optimizer: Callable[..., Optimizer]) -> Optimizer:
+    """The optimiser of all that trains in the stage, each part at its own rate."""
+    rates: dict[float, list[nn.Parameter]] = {}
+    for parameter in (*model.trained(), *(p for p in method.parameters() if p.requires_grad)):
+        rates.setdefault(model.rates.get(parameter, 1.0), []).append(parameter)
+    return optimizer([{"params": part, "lr": lr * rate} for rate, part in rates.items()], lr=lr)
+
+
+def _steps(
+    model: Model, method: Method, stage: Stage, stepper: Optimizer, schedule: Callable[[float], float], watch: Watch,
+    run: Run | None,
+) -> list[str]:  # fmt: skip
+    """The steps of a stage, until a term is done; returns the names of the terms that were idle in all of them."""
+    rates = [group["lr"] for group in stepper.param_groups]
+    idle = {name: term for name, term in method.terms.items() if _gives(term)}
+    now = Stepping(model, method, stepper, list(idle), 0)
+    if run is not None and run.inside(stage.index):
+        run.restore(now)
+    idle, watch.done = {name: idle[name] for name in now.idle}, now.step
+    for batch in stage.stream(now.step, watch.steps):
+        if run is not None:
+            run.keep(now)
+        for group, rate in zip(stepper.param_groups, rates, strict=True):
+            group["lr"] = rate * schedule(batch.progress)
+        batch = batch.join(method.extend(model, batch))
+        output = model(batch.x, batch.domain, batch.y)
+        losses = {"task": stage.task.loss(output, batch), **method.losses(model, batch, output)}
+        if idle:
+            owners = {part.owner for part in batch.parts}
+            idle = {name: term for name, term in idle.items() if not losses[name].requires_grad and term not in owners}
+        stepper.zero_grad()
+        reduce(torch.add, losses.values()).backward()
+        method.adjust(model, batch)
+        stepper.step()
+        watch.see(losses)
+        now.step, now.idle = now.step + 1, list(idle)
+        if any(term.done for term in method.terms.values()):
+            break
+    watch.look()
+    return list(idle)
+
+
+def _gives(term: Method) -> bool:
+    """Whether it is there to give a loss or samples; what only takes hold of the model always has that to act on."""
+    given = (type(term).loss, type(term).extend) != (Method.loss, Method.extend)
+    return given and (term.role not in ("trainable", "weights", "guard") or type(term).loss is not Method.loss)
