@@ -164,6 +164,24 @@ def test_what_a_data_set_opens_is_not_shared_with_the_processes_that_read():
     assert archive.opened is None
 
 
+class Tape(Shards):
+    """An iterable archive."""
+
+    opened: int | None = None
+
+    def __iter__(self):
+        self.opened = self.opened or os.getpid()
+        assert self.opened == os.getpid(), "opened by another process"
+        yield from super().__iter__()
+
+
+def test_what_an_iterable_opens_is_not_shared_with_the_process_that_reads():
+    tape = Tape()
+    domain = Domain("a", tape, tape, workers=1)
+    fit(network(), [domain, Domain("b", (X + 1, Y), None)], EWC() + Replay(8), steps=3)
+    assert tape.opened is None
+
+
 class Broken(Rows):
     def __getitem__(self, row: int) -> tuple[Tensor, int]:
         if row == 33:

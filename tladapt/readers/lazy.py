@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ class Lazy(Data):
         """Row i of the data."""
         return self.dataset[int(self.order[i])]
 
-    def _alone(self) -> "Lazy":
+    def _alone(self) -> Self:
         found = copy.copy(self)
         found.dataset = copy.copy(self.dataset)
         return found
@@ -147,8 +147,8 @@ class Ordered(Lazy):
         """The inputs of one draw after another, in a pass of their own."""
         return Lazy.stream(self._alone(), draws)
 
-    def _alone(self) -> "Ordered":
-        found = copy.copy(self)
+    def _alone(self) -> Self:
+        found = super()._alone()
         found._pass, found._next = iter(()), len(self.dataset)
         return found
 
@@ -161,11 +161,12 @@ class _Reads(Dataset):
 
     def __getitem__(self, item: tuple[tuple[int | str, ...], list[int]]) -> Tensors | str:
         key, rows = item
-        if get_worker_info() is None:
-            return self.data.read(torch.tensor(rows), key)
         try:
             return self.data.read(torch.tensor(rows), key)
-        except Exception as error:  # raised again by the process that trains, in one line
+        except Exception as error:
+            if get_worker_info() is None:
+                raise
+            # which the process that trains raises again, in one line
             return f"{type(self.data.dataset).__name__}: {error or type(error).__name__}"
 
 
