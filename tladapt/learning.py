@@ -18,12 +18,12 @@ from tladapt.storage.runs import Run, Stepping
 
 def learn(
     model: Model, method: Method, stage: Stage, *, steps: int, lr: float, optimizer: Callable[..., Optimizer],
-    schedule: Callable[[float], float], bar: Progress | None = None, run: Run | None = None,
+    schedule: Callable[[float], float], run: Run, bar: Progress | None = None,
 ) -> list[str]:  # fmt: skip
     """Learn one stage; returns the names of the terms that had nothing to act on."""
     model.train()
     with model.restoring():
-        if run is not None and run.inside(stage.index):
+        if run.inside(stage.index):
             run.remind(method)
         method.train().prepare(model, stage)
         method.to(model.device)
@@ -46,18 +46,17 @@ def _stepper(model: Model, method: Method, lr: float, optimizer: Callable[..., O
 
 def _steps(
     model: Model, method: Method, stage: Stage, stepper: Optimizer, schedule: Callable[[float], float], watch: Watch,
-    run: Run | None,
+    run: Run,
 ) -> list[str]:  # fmt: skip
     """The steps of a stage, until a term is done; returns the names of the terms that were idle in all of them."""
     rates = [group["lr"] for group in stepper.param_groups]
     idle = {name: term for name, term in method.terms.items() if _gives(term)}
     now = Stepping(model, method, stepper, list(idle), 0)
-    if run is not None and run.inside(stage.index):
+    if run.inside(stage.index):
         run.restore(now)
     idle, watch.done = {name: idle[name] for name in now.idle}, now.step
     for batch in stage.stream(now.step, watch.steps):
-        if run is not None:
-            run.keep(now)
+        run.keep(now)
         for group, rate in zip(stepper.param_groups, rates, strict=True):
             group["lr"] = rate * schedule(batch.progress)
         batch = batch.join(method.extend(model, batch))

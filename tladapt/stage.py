@@ -13,7 +13,7 @@ from tladapt.domains import Domain
 from tladapt.seeding import generator
 from tladapt.task import Task
 
-CHUNK = 256  # rows at once, where there is no step to say how many
+AT_ONCE = 256  # rows, where there is no step to say how many
 
 
 class Part(NamedTuple):
@@ -148,8 +148,7 @@ class Pool(NamedTuple):
 
     def read(self, rows: Tensor) -> Tensors:
         """The inputs of these rows."""
-        parts = list(self.stream(rows.split(CHUNK)))
-        return parts[0] if len(parts) == 1 else each(lambda *part: torch.cat(part), *parts)
+        return _together(list(self.stream(rows.split(AT_ONCE))))
 
 
 class Stage:
@@ -208,12 +207,12 @@ class Stage:
         inputs = [pool.data.rows(r, (*pool.key, step)) for r, pool in zip(rows, self.pools, strict=True)]
         return self._joined(self.pools, rows, inputs, progress)
 
-    def batches(self, size: int = CHUNK) -> Iterator[Batch]:
+    def batches(self, size: int = AT_ONCE) -> Iterator[Batch]:
         """Every training row once, domain by domain."""
         for pool in self.pools:
             yield from self.read(pool, torch.arange(pool.start, pool.start + pool.size), size)
 
-    def read(self, pool: Pool, rows: Tensor, size: int = CHUNK) -> Iterator[Batch]:
+    def read(self, pool: Pool, rows: Tensor, size: int = AT_ONCE) -> Iterator[Batch]:
         """These rows of one pool, in batches."""
         chunks = rows.split(size)
         for chunk, x in zip(chunks, pool.stream(chunks), strict=True):
@@ -253,7 +252,7 @@ class Stage:
         y = [pool.data.y.index_select(0, r) for r, pool in zip(rows, pools, strict=True) if pool.labelled]
         domain, parts = self._layout(tuple((p.domain, p.labelled, len(r)) for r, p in zip(rows, pools, strict=True)))
         return Batch(
-            x=x[0] if len(x) == 1 else each(lambda *part: torch.cat(part), *x),
+            x=_together(x),
             y=y[0] if len(y) == 1 else torch.cat(y) if y else pools[0].data.y[:0],
             domain=domain, index=rows[0] if len(rows) == 1 else torch.cat(rows),
             progress=progress, live=self.live, parts=parts,
@@ -266,3 +265,8 @@ class Stage:
             parts = tuple(Part(size, labelled) for _, labelled, size in blocks)
             self._layouts[blocks] = (domain.to(self.pools[0].data.y.device), parts)
         return self._layouts[blocks]
+
+
+def _together(parts: Sequence[Tensors]) -> Tensors:
+    """The rows of one part after another."""
+    return parts[0] if len(parts) == 1 else each(lambda *part: torch.cat(part), *parts)

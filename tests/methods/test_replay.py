@@ -311,7 +311,7 @@ def test_a_memory_in_files_stays_there_when_the_method_is_moved(make_stage: Call
 
 
 def test_a_memory_larger_than_a_part_that_is_read_at_once_holds_every_row(make_stage: Callable, monkeypatch):
-    monkeypatch.setattr("tladapt.methods.memory.CHUNK", 7)
+    monkeypatch.setattr("tladapt.methods.memory.AT_ONCE", 7)
     numbers, labels, _ = held(remember(Replay(100), make_stage(numbered("a", 0, 30))))
     assert sorted(numbers) == list(range(30))
     assert labels == [number % 3 for number in numbers]

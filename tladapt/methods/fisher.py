@@ -11,10 +11,8 @@ from tladapt.data import each
 from tladapt.methods.squares import Squares
 from tladapt.methods.weights import weights
 from tladapt.model import Model, Output
-from tladapt.stage import Batch, Stage
+from tladapt.stage import AT_ONCE, Batch, Stage
 from tladapt.task import masked
-
-ROWS = 256  # at once
 
 
 def fisher(model: Model, stage: Stage, samples: int, random: torch.Generator) -> Tensor:
@@ -36,7 +34,7 @@ def fisher(model: Model, stage: Stage, samples: int, random: torch.Generator) ->
     with _plainly(model):
         batch = some(stage, samples, random)
         squares, total = Squares(model, surprise), dict[str, Tensor]()
-        for rows in torch.arange(len(batch), device=batch.domain.device).split(ROWS):
+        for rows in torch.arange(len(batch), device=batch.domain.device).split(AT_ONCE):
             x, domain = each(lambda part, rows=rows: part[rows], batch.x), batch.domain[rows]
             live = None if batch.live is None else batch.live[domain]
             with torch.no_grad():

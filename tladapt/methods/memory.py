@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tladapt.data import Tensors, each
 from tladapt.method import make_room
-from tladapt.stage import CHUNK, Batch, Pool, Stage
+from tladapt.stage import AT_ONCE, Batch, Pool, Stage
 
 
 class Memory(nn.Module):
@@ -49,12 +49,12 @@ class Memory(nn.Module):
         """Make room for rows like those of the stage, on its device."""
         self._present, self._choices = [_code(pool) for pool in stage.pools], None
         if not self.names:
-            data = stage.pools[0].data
-            for name, part in _named(data.rows(torch.zeros(1, dtype=torch.long))).items():
+            y = stage.pools[0].data.y
+            for name, part in _named(stage.pools[0].read(torch.zeros(1, dtype=torch.long))).items():
                 self.names.append(name)
                 self.register_buffer(name, self._room(part))
-            self.register_buffer("y", data.y.new_zeros(self.capacity, *data.y.shape[1:]))
-            self.to(data.y.device)
+            self.register_buffer("y", y.new_zeros(self.capacity, *y.shape[1:]))
+            self.to(y.device)
 
     def draw(self, batch: Batch, size: int, random: torch.Generator, owner: object) -> Batch | None:
         """`size` labelled rows and as many unlabelled ones, of domains that the stage does not hold."""
@@ -139,9 +139,9 @@ class Memory(nn.Module):
             places = ((keep >= start) & (keep < start + size)).nonzero()[:, 0]
             index, order = (keep[places] - start + (pool.start if pool else 0)).sort()
             places = places[order]  # rows that can only be read in their order are read in one pass
-            chunks = index.split(CHUNK)
+            chunks = index.split(AT_ONCE)
             read = pool.stream(chunks) if pool else map(self.rows, chunks)
-            for some, rows in zip(places.split(CHUNK), read, strict=True):
+            for some, rows in zip(places.split(AT_ONCE), read, strict=True):
                 for name, part in _named(rows).items():
                     inputs[name][some.to(inputs[name].device)] = part.to(inputs[name].device)
             if pool is None or pool.labelled:

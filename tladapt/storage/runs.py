@@ -30,14 +30,9 @@ class Past:
     shifts: dict[str, LabelShift] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """In the terms of JSON."""
-        shifts = {name: {**asdict(shift), "classes": list(shift.classes)} for name, shift in self.shifts.items()}
-        return {**asdict(self), "shifts": shifts}
-
     @classmethod
     def of(cls, kept: dict[str, Any]) -> "Past":
-        """What `to_dict` gave."""
+        """What was written of one."""
         return cls(**{**kept, "shifts": {name: LabelShift(**shift) for name, shift in kept["shifts"].items()}})
 
 
@@ -155,18 +150,18 @@ class Run:
     def _write(self, model: Model, method: Method, rest: dict[str, Any]) -> None:
         assert self.path is not None
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        past = {**self.past.to_dict(), "seconds": self.seconds}
+        past = {**asdict(self.past), "seconds": self.seconds}
         state = {"model": dict(model.state_dict()), "method": dict(method.state_dict())}
         write(self.path, _listed({"about": self.about, "past": past, **state, **rest}))
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings as they come back from a file."""
+    """The settings as they come back from a file, whose numbers and words are of no class of their own."""
     return json.loads(json.dumps(settings))
 
 
 def _listed(state: Any) -> Any:
-    """The state, with lists for tuples."""
+    """The state as it comes back from a file: with lists for tuples."""
     if isinstance(state, dict):
         return {name: _listed(value) for name, value in state.items()}
     return [_listed(value) for value in state] if isinstance(state, list | tuple) else state
