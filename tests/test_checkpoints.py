@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from tladapt.storage import checkpoints
+from tladapt.storage import checkpoints, files
 from tladapt.storage.checkpoints import read, write
 
 NAN = struct.unpack(">d", bytes.fromhex("fff8000000000123"))[0]  # a negative one, with a message in it
@@ -345,7 +345,7 @@ def test_what_a_killed_writer_left_disturbs_nobody_and_is_removed_when_old(tmp_p
     write(tmp_path / "state", {"a": 2})
     assert read(tmp_path / "state") == {"a": 2}
     (left,) = tmp_path.glob(".state.*.partial")  # of one that may be alive
-    os.utime(left, (0, time.time() - 2 * checkpoints.STALE))
+    os.utime(left, (0, time.time() - 2 * files.STALE))
     write(tmp_path / "other", SMALL)
     assert left.exists()
     write(tmp_path / "state", SMALL)

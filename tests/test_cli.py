@@ -79,7 +79,8 @@ def test_a_run_prints_the_table_and_nothing_else(digits):
 
 
 def test_a_run_keeps_report_model_and_pictures(digits):
-    assert {file.name for file in digits[1].iterdir()} == {"report.json", "model", *PICTURES}
+    to_go_on = {"arguments.json", "checkpoint.safetensors", "ceiling"}
+    assert {file.name for file in digits[1].iterdir()} == {"report.json", "model", *PICTURES, *to_go_on}
     assert {file.name for file in (digits[1] / "model").iterdir()} == {"model.json", "model.safetensors"}
     for picture in PICTURES:
         with Image.open(digits[1] / picture) as image:
@@ -119,15 +120,18 @@ def test_the_seed_decides(tmp_path):
 
 def test_the_order_of_a_sum_changes_no_bit(tmp_path):
     found = set()
-    for order in permutations(["DANN", "Replay(200)", "EWC"]):
-        report = report_of("digits", "--method", " + ".join(order), "--steps", 2, "--seed", 1, "--out", tmp_path)
-        found.add((json.dumps(but_for_time(report)), weights(tmp_path)))
+    for i, order in enumerate(permutations(["DANN", "Replay(200)", "EWC"])):
+        out = tmp_path / str(i)
+        report = report_of("digits", "--method", " + ".join(order), "--steps", 2, "--seed", 1, "--out", out)
+        found.add((json.dumps(but_for_time(report)), weights(out)))
     assert len(found) == 1
 
 
 def test_several_seeds_give_a_summary(tmp_path):
     text = printed("run", "digits", "--seeds", 2, "--steps", 1, "--out", tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == {"seed-0", "seed-1", "report.json", *PICTURES}
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "seed-0", "seed-1", "report.json", "arguments.json", "ceiling", *PICTURES,
+    }  # fmt: skip
     runs = [kept_report(tmp_path / f"seed-{seed}") for seed in (0, 1)]
     summary = kept_report(tmp_path)
     assert [run["seed"] for run in runs] == summary["seeds"] == [0, 1]

@@ -191,7 +191,7 @@ class Broken(Rows):
 
 def test_an_error_in_another_process_is_one_line():
     domain = Domain("a", (Broken(X, torch.zeros(60)), Y), None, workers=1)
-    with pytest.raises(ValueError, match=r"^Broken: 33\.jpg cannot be read$"):
+    with pytest.raises(ValueError, match=r"^Broken: row 33 cannot be read: 33\.jpg cannot be read$"):
         fit(network(), [domain], epochs=1)
 
 

@@ -1,12 +1,15 @@
 """A run that was stopped anywhere goes on in its folder to the same bits, for every method there is and for sums."""
 
+import copy
 import os
+import random
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,7 +17,8 @@ from torch.optim import SGD, Adam
 
 import tladapt.methods
 from tladapt import DANN, EWC, BitFit, Domain, EarlyStopping, LoRA, LwF, Method, Model, Replay, Report, WiSEFT, fit
-from tladapt.storage.runs import Run
+from tladapt.storage.checkpoints import read, write
+from tladapt.storage.runs import Run, Stepping, _named, _numbered
 
 METHODS = [getattr(tladapt.methods, name) for name in tladapt.methods.__all__]
 SUMS = [
@@ -38,7 +42,8 @@ def domain(name: str, labelled: bool = True) -> Domain:
 
 
 def stream() -> list:
-    return [domain("a"), (domain("a"), domain("b", labelled=False)), domain("c")]
+    a = domain("a")
+    return [a, (a, domain("b", labelled=False)), domain("c")]
 
 
 def network(batchnorm: str = "joint") -> Model:
@@ -48,9 +53,8 @@ def network(batchnorm: str = "joint") -> Model:
 
 
 def run(build: Callable[[], Method], folder: Path | None = None, **rest) -> tuple[dict[str, Tensor], Report]:
-    model, domains = network(rest.pop("batchnorm", "joint")), stream()
-    domains = [domains[0], (domains[0], domains[1][1]), domains[2]]
-    report = fit(model, domains, build(), steps=STEPS, batch_size=8, checkpoint=folder, every=1, **rest)
+    model = network(rest.pop("batchnorm", "joint"))
+    report = fit(model, stream(), build(), steps=STEPS, batch_size=8, checkpoint=folder, **{"every": 1, **rest})
     return model.state_dict(), report
 
 
@@ -136,6 +140,81 @@ def test_other_data_is_refused(tmp_path: Path):
     other.train.x[0, 0] += 1  # type: ignore[index]
     with pytest.raises(ValueError, match="data was"):
         fit(network(), [other], steps=2, checkpoint=tmp_path)
+
+
+def test_another_number_of_threads_is_refused(tmp_path: Path):
+    run(EWC, tmp_path)
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ValueError, match="threads was 1 and is 2"):
+            run(EWC, tmp_path)
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_a_checkpoint_that_holds_something_else_is_refused_in_one_line(tmp_path: Path, monkeypatch):
+    stopped_at(8, SUMS[0], tmp_path, monkeypatch)
+    path = tmp_path / "checkpoint.safetensors"
+    whole = read(path)
+    changes: list[Callable[[dict], object]] = [
+        lambda kept: kept.pop("about"), lambda kept: kept.pop("past"), lambda kept: kept.update(about=3),
+        lambda kept: kept["past"].update(stage=7), lambda kept: kept["past"].update(scores="all"),
+        lambda kept: kept.pop("model"), lambda kept: kept["model"].popitem(), lambda kept: kept.update(method=[]),
+        lambda kept: kept.update(step="three"), lambda kept: kept.update(idle=None),
+        lambda kept: kept["stepper"]["param_groups"].pop(), lambda kept: kept["stepper"]["state"].update(more={}),
+        lambda kept: kept["random"].update(torch=torch.zeros(3)), lambda kept: kept["random"].update(numpy=[]),
+        lambda kept: kept["random"].pop("python"),
+    ]  # fmt: skip
+    for change in changes:
+        spoilt = copy.deepcopy(whole)
+        change(spoilt)
+        write(path, spoilt)
+        with pytest.raises(ValueError, match="holds no run that can go on here") as caught:
+            run(SUMS[0], tmp_path)
+        assert "\n" not in str(caught.value)
+
+
+class Draws(nn.Module):
+    """Noise from all the places that layers draw it from."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        return x + 0.1 * torch.randn(()) + 0.1 * np.random.randn() + 0.1 * random.gauss(0, 1)  # noqa: NPY002
+
+
+def test_layers_may_draw_from_any_random_numbers(tmp_path: Path, monkeypatch):
+    plain = network
+
+    def noisy(batchnorm: str = "joint") -> Model:
+        model = plain(batchnorm)
+        model.encoder = nn.Sequential(model.encoder, Draws())
+        return model
+
+    monkeypatch.setattr("tests.test_resuming.network", noisy)
+    whole = run(SUMS[0])
+    np.random.seed(7)  # noqa: NPY002
+    random.seed(7)
+    for step in (3, 5):
+        stopped_at(step, SUMS[0], tmp_path, monkeypatch)
+    assert same(run(SUMS[0], tmp_path), whole)
+
+
+def test_the_state_of_the_optimiser_goes_by_names_and_not_by_places(tmp_path: Path):
+    one, two = network(), network()
+    for model, turned in ((one, False), (two, True)):
+        parameters = [*model.parameters()]
+        stepper = Adam([{"params": parameters[:1], "lr": 0.5}, {"params": parameters[1:]}][:: -1 if turned else 1])
+        now = Stepping(model, Method(), stepper, [], 0)
+        if not turned:
+            model(torch.randn(8, 4)).logits.square().sum().backward()
+            stepper.step()
+            kept, wanted = _named(now), {p: stepper.state[p]["exp_avg"] for p in parameters}
+        else:
+            stepper.load_state_dict(_numbered(kept, now))
+            found = [stepper.state[p]["exp_avg"] for p in parameters]
+            assert all(torch.equal(a, b) for a, b in zip(found, wanted.values(), strict=True))
+            assert [group["lr"] for group in stepper.param_groups] == [1e-3, 0.5]
 
 
 class Forgets(Method):

@@ -292,7 +292,7 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_told():
         def adjust(self, model, batch):
             next(model.parameters()).grad.fill_(math.nan)  # type: ignore[union-attr]
 
-    with pytest.raises(DivergedError, match=r"weights are no longer finite after stage a"):
+    with pytest.raises(DivergedError, match=r"weights are no longer finite in stage a"):
         fit(net(), [A], Breaking(), steps=1)
 
 

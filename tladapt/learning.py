@@ -8,7 +8,7 @@ from rich.progress import Progress
 from torch import nn
 from torch.optim import Optimizer
 
-from tladapt.display.progress import DivergedError, Watch
+from tladapt.display.progress import Watch
 from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.seeding import generator, seeded
@@ -28,10 +28,8 @@ def learn(
         method.train().prepare(model, stage)
         method.to(model.device)
         stepper = _stepper(model, method, lr, optimizer)
-        with seeded(generator(stage.seed, stage.index, "model").initial_seed()):
+        with seeded(generator(stage.seed, stage.index, "model").initial_seed()), run.guarding(model):
             idle = _steps(model, method, stage, stepper, schedule, Watch(stage.name, bar, steps), run)
-        if not all(p.isfinite().all() for group in stepper.param_groups for p in group["params"]):
-            raise DivergedError(f"the weights are no longer finite after stage {stage.name}; lower lr or a weight")
         method.consolidate(model.eval(), stage)
     return idle
 
@@ -56,7 +54,9 @@ def _steps(
         run.restore(now)
     idle, watch.done = {name: idle[name] for name in now.idle}, now.step
     for batch in stage.stream(now.step, watch.steps):
-        run.keep(now)
+        if run.due(now.step):
+            watch.require_finite(stepper)
+            run.keep(now)
         for group, rate in zip(stepper.param_groups, rates, strict=True):
             group["lr"] = rate * schedule(batch.progress)
         batch = batch.join(method.extend(model, batch))
@@ -73,7 +73,7 @@ def _steps(
         now.step, now.idle = now.step + 1, list(idle)
         if any(term.done for term in method.terms.values()):
             break
-    watch.look()
+    watch.require_finite(stepper)
     return list(idle)
 
 

@@ -1,9 +1,11 @@
 """Random numbers as a function of what they are for, so that a run can be repeated from any point."""
 
 import hashlib
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -18,8 +20,20 @@ def generator(*key: int | str) -> torch.Generator:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Within: torch's global random numbers start from `seed`; afterwards they go on as if nothing had been drawn."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
+def seeded(seed: int, cuda: bool = True) -> Iterator[None]:
+    """Within: global random numbers start from `seed`; afterwards they go on as if nothing had been drawn.
+
+    Those of torch, numpy and Python: layers and augmentations draw from any of them. Without `cuda` the GPUs are left
+    alone, which a process that only reads data must not touch.
+    """
+    there = range(torch.cuda.device_count() if cuda else 0)
+    before = np.random.get_state(), random.getstate()  # noqa: NPY002
+    with torch.random.fork_rng(devices=there):
+        (torch.manual_seed if there else torch.default_generator.manual_seed)(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(before[0])  # noqa: NPY002
+            random.setstate(before[1])

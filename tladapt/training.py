@@ -1,10 +1,10 @@
 """The loop: one stage after another, every domain scored before the first and after each."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import ParamSpec
 
 from torch.optim import Adam, Optimizer
 
@@ -101,8 +101,8 @@ def train(
 
     settings = {
         "scenario": scenario, "method": repr(method), "seed": seed, "increment": increment, "epochs": epochs,
-        "steps": steps, "batch_size": batch_size, "lr": lr, "optimizer": _named(optimizer), "learned": learned,
-        "schedule": _named(schedule), "precision": model.precision, "batchnorm": model.batchnorm,
+        "steps": steps, "batch_size": batch_size, "lr": lr, "optimizer": optimizer, "learned": learned,
+        "schedule": schedule, "precision": model.precision, "batchnorm": model.batchnorm,
         "classes": model.classes, "metric": task.metric, "stream": _names(stream),
     }  # fmt: skip
     run = Run(checkpoint, every, model, stream, settings)
@@ -113,17 +113,14 @@ def train(
         model.reserve(len(numbers))
         method.seed(seed)
         past.scores = past.scores or [evaluator.scores(model, set())]
-        told = partial(
-            Report, scenario=scenario, method=repr(method), seed=seed, metric=task.metric, share=task.share,
-            higher_is_better=task.higher_is_better, increment=increment, batchnorm=model.batchnorm,
-            remembers=method.remembers, precision=model.precision, domains=list(numbers),
-            environment=environment(model.device.type),
-        )  # fmt: skip
 
         def report() -> Report:
-            known = [first.get(i, len(stream)) for i in range(len(numbers))]
-            return told(
-                stages=_names(stream[: past.stage]), first=[i if i < past.stage else len(stream) for i in known],
+            return Report(
+                scenario=scenario, method=repr(method), seed=seed, metric=task.metric, share=task.share,
+                higher_is_better=task.higher_is_better, increment=increment, batchnorm=model.batchnorm,
+                remembers=method.remembers, precision=model.precision, domains=list(numbers),
+                environment=environment(model.device.type), stages=_names(stream[: past.stage]),
+                first=[i if i < past.stage else len(stream) for i in first],
                 scores=list(past.scores), notes=past.notes + alarms(past.shifts), label_shift=stored(past.shifts),
                 seconds=run.seconds,
             )  # fmt: skip
@@ -131,9 +128,9 @@ def train(
         if run.over(model.eval(), method):
             yield report()
         with bars(progress) as bar:
-            teach = partial(learn, model, method, lr=lr, optimizer=optimizer, schedule=schedule, bar=bar, run=run)
+            teach = partial(learn, model, method, lr=lr, optimizer=optimizer, schedule=schedule, run=run, bar=bar)
             for index in range(past.stage, len(stream)):
-                seen, domains = {i for i, stage in first.items() if stage <= index}, members(stream[index])
+                seen, domains = {i for i, stage in enumerate(first) if stage <= index}, members(stream[index])
                 stage = Stage(
                     domains, [numbers[domain.name] for domain in domains], index, evaluator.live(model, seen), task,
                     seed=seed, batch_size=batch_size, device=model.device,
@@ -161,36 +158,31 @@ def _looked_at(model: Model, method: Method, stage: Stage, past: bool) -> list[s
     return [f"stage {stage.index} ({stage.name}): nothing to learn from; the model is as it was"]
 
 
-def _first(stream: Stream, numbers: dict[str, int]) -> dict[int, int]:
-    """The stage in which each domain comes first, by its number."""
-    found = dict[int, int]()
-    for index, stage in enumerate(map(members, stream)):
-        for domain in stage:
-            found.setdefault(numbers[domain.name], index)
-    return found
+def _first(stream: Stream, domains: Iterable[str]) -> list[int]:
+    """The stage in which each domain comes first; the number of stages for one that is only scored."""
+    stages = [[domain.name for domain in members(stage)] for stage in stream]
+    return [next((i for i, names in enumerate(stages) if name in names), len(stages)) for name in domains]
 
 
 def _names(stream: Stream) -> list[str]:
     return [" + ".join(domain.name for domain in members(stage)) for stage in stream]
 
 
-def _named(function: Callable[..., Any]) -> str:
-    """A name that is the same in every process."""
-    return getattr(function, "__qualname__", None) or repr(function)
+def last(function: Callable[P, Iterator[Report]], name: str) -> Callable[P, Report]:
+    """A function of this name that takes the same arguments, and returns the last report."""
 
-
-def _last(function: Callable[P, Iterator[Report]]) -> Callable[P, Report]:
     @wraps(function)
-    def fit(*args: P.args, **kwargs: P.kwargs) -> Report:
+    def run(*args: P.args, **kwargs: P.kwargs) -> Report:
         *_, report = function(*args, **kwargs)
         return report
 
-    fit.__name__ = fit.__qualname__ = "fit"
-    fit.__doc__ = (function.__doc__ or "").replace("yields the report so far after each stage", "returns the report")
-    return fit
+    run.__name__ = name
+    run.__qualname__ = function.__qualname__.replace(function.__name__, name)
+    run.__doc__ = (function.__doc__ or "").replace("yields the report so far after each stage", "returns the report")
+    return run
 
 
-fit = _last(train)  # the same arguments, in one place
+fit = last(train, "fit")  # the same arguments, in one place
 
 
 def _check(model: Model, stream: Stream, method: Method | None, learned: int, **sizes: float | None) -> None:

@@ -1,7 +1,10 @@
 """The command line: `tladapt run|compare|predict|methods|scenarios|report`."""
 
+import argparse
+import shlex
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import torch
 
@@ -9,8 +12,12 @@ from tladapt.cli import listing
 from tladapt.cli.arguments import parser
 from tladapt.cli.comparing import compare
 from tladapt.cli.predicting import predict
+from tladapt.cli.resuming import resumed
 from tladapt.cli.running import run
+from tladapt.display.harmless import harmless
+from tladapt.storage.runs import NAME as CHECKPOINT
 
+LONGEST = 2000  # characters of what an error says
 COMMANDS = {
     "run": run, "compare": compare, "predict": predict,
     "methods": listing.methods, "scenarios": listing.scenarios, "report": listing.report,
@@ -18,27 +25,41 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; a user's mistake ends in one line on standard error and exit code 2."""
-    options = parser().parse_args(arguments)
+    """Run one command; a user's mistake, or a fault of the machine, ends in one line on standard error and code 2."""
+    typed = sys.argv[1:] if arguments is None else arguments
+    options = parser().parse_args(typed)
     try:
+        options = resumed(options, typed)
         COMMANDS[options.command](options)
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
-        print(f"tladapt {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        _end(options, " ".join(str(error).split()), 2)
     except (MemoryError, RuntimeError) as error:
-        if not _too_large(error):
+        if (line := _fault(error)) is None:
             raise
-        print(f"tladapt {options.command}: not enough memory; ask for less ({_first_line(error)})", file=sys.stderr)
-        sys.exit(2)
+        _end(options, line + _way_on(options), 2)
     except KeyboardInterrupt:
-        sys.exit(130)
+        _end(options, "stopped" + _way_on(options), 130)
 
 
-def _too_large(error: BaseException) -> bool:
-    """Whether memory ran out; torch says so with an error of its own for a GPU, and in words for the CPU."""
+def _end(options: argparse.Namespace, line: str, code: int) -> NoReturn:
+    print(f"tladapt {options.command}: {harmless(line[:LONGEST])}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _way_on(options: argparse.Namespace) -> str:
+    """The command that goes on, where something is kept that it can go on from."""
+    folder = getattr(options, "out", None)
+    if folder is None or not any(folder.rglob(CHECKPOINT)):
+        return ""
+    return f"; go on with: tladapt {options.command} --resume {shlex.quote(str(folder))}"
+
+
+def _fault(error: BaseException) -> str | None:
+    """What ran out or broke down, in one line; None if it was something else."""
     words = ("allocate memory", "Storage size calculation overflowed")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(part in str(error) for part in words)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    line = next(iter(str(error).splitlines()), type(error).__name__)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(part in str(error) for part in words):
+        return f"not enough memory; ask for less ({line})"
+    if "DataLoader worker" in line:
+        return f"a process that reads ahead has died; see that the memory is enough, or ask for --workers 0 ({line})"
+    return None

@@ -108,7 +108,12 @@ def _run(run: argparse.ArgumentParser) -> None:
     )
     seeds.add_argument("--seeds", type=count, metavar="N", help="run seeds 0 to N-1; mean and spread")
     what = run.add_argument_group("what is kept")
-    what.add_argument("--out", type=path, metavar="DIR", help="write report.json, the model and pictures there")
+    what.add_argument(
+        "--out", type=path, metavar="DIR",
+        help="write report.json, the model and pictures there, and meanwhile checkpoints; the same command goes on",
+    )  # fmt: skip
+    what.add_argument("--every", type=count, default=100, metavar="N", help="steps between checkpoints (default: 100)")
+    _resume(what)
     what.add_argument("--json", action="store_true", help="print the report as one JSON document")
 
 
@@ -125,9 +130,16 @@ def _compare(compare: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--out", type=path, metavar="DIR", help="keep every run there; the same command goes on with them"
     )
+    _resume(what)
     form = what.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the comparison as one JSON document")
     form.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+
+
+def _resume(what: "argparse._ArgumentGroup") -> None:
+    what.add_argument(
+        "--resume", type=path, metavar="DIR", help="go on with what was begun with --out DIR, by its arguments"
+    )
 
 
 def _data(parser: argparse.ArgumentParser) -> None:

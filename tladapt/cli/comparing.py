@@ -11,12 +11,14 @@ from rich.text import Text
 from tladapt import comparison
 from tladapt.cli.describing import described, writable
 from tladapt.cli.expression import parse_method
+from tladapt.cli.resuming import begun
 
 
 def compare(options: argparse.Namespace) -> None:
     """Run what is not there yet, and print the table; exit code 1 if a run failed."""
     writable(options.out)
     methods = [parse_method(text) for text in options.methods]
+    begun(options)
     found = comparison.compare(
         partial(described, options), methods, seeds=options.seeds, baselines=options.baselines,
         batchnorm=options.batchnorm, jobs=options.jobs, out=options.out,

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tladapt.cli.describing import described, writable
 from tladapt.cli.expression import parse_method
+from tladapt.cli.resuming import begun
 from tladapt.display.plots import forgetting_curves, heat_map
 from tladapt.display.table import shown
 from tladapt.method import Method
@@ -27,14 +28,7 @@ def run(options: argparse.Namespace) -> None:
     method = _method(options, scenario)
     method()  # a misspelled one fails here, before anything is learned
     seeds = [options.seed] if options.seeds is None else list(range(options.seeds))
-    reports = []
-    for seed in seeds:
-        model = _network(options, scenario, seed)
-        reports.append(
-            scenario.run(method(), seed=seed, model=model, baseline=options.baseline, may_remember=options.may_remember)
-        )
-        if options.out is not None:
-            _keep(reports[-1], model, options.out if options.seeds is None else options.out / f"seed-{seed}")
+    reports = [_run(options, scenario, method(), seed) for seed in seeds]
     report = reports[0] if options.seeds is None else Report.mean(reports)
     if options.out is not None and options.seeds is not None:
         report.save(options.out)
@@ -46,11 +40,41 @@ def run(options: argparse.Namespace) -> None:
     console.print(report)
     if scenario.ceiling is not None and options.baseline is None:
         model = _network(options, scenario, seeds[0])
-        best = scenario.run(Method(), seed=seeds[0], model=model, baseline="ceiling")
+        best = scenario.run(
+            Method(), seed=seeds[0], model=model, baseline="ceiling", every=options.every,
+            checkpoint=options.out and options.out / "ceiling",
+        )  # fmt: skip
         old, new = (shown(score, share=best.share) for score in (best.old, best.new))
         console.print(Text(f"ceiling, with the new domain's labels: old {old}   new {new}"))
     if options.out is not None:
         console.print(Text(f"kept in {options.out}"))
+
+
+def _run(options: argparse.Namespace, scenario: Scenario, method: Method, seed: int) -> Report:
+    """One run; with `--out`, what there is so far is kept after every stage, and where the losses diverge."""
+    folder = options.out if options.seeds is None or options.out is None else options.out / f"seed-{seed}"
+    model = _network(options, scenario, seed)
+    reports = scenario.train(
+        method, seed=seed, model=model, baseline=options.baseline, may_remember=options.may_remember,
+        checkpoint=folder, every=options.every,
+    )  # fmt: skip
+    begun(options)  # not before what is there has been seen to be the same run
+    try:
+        *_, report = map(partial(_keep, folder), reports)
+    except FloatingPointError:
+        if folder is not None:
+            model.save(folder / "model")
+        raise
+    if folder is not None:
+        model.save(folder / "model")
+        _draw(report, folder)
+    return report
+
+
+def _keep(folder: Path | None, report: Report) -> Report:
+    if folder is not None:
+        report.save(folder)
+    return report
 
 
 def _method(options: argparse.Namespace, scenario: Scenario) -> Callable[[], Method]:
@@ -69,12 +93,6 @@ def _network(options: argparse.Namespace, scenario: Scenario, seed: int) -> Mode
     if options.compile:
         model.compile()
     return model
-
-
-def _keep(report: Report, model: Model, folder: Path) -> None:
-    report.save(folder)
-    model.save(folder / "model")
-    _draw(report, folder)
 
 
 def _draw(report: Report, folder: Path) -> None:

@@ -3,7 +3,9 @@
 import copy
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +19,8 @@ from tladapt.method import Method
 from tladapt.report import environment
 from tladapt.scenarios.scenario import Scenario
 from tladapt.storage.digests import data_digest, network_digest
+from tladapt.storage.files import write_json
+from tladapt.storage.reports import read_report
 from tladapt.streams import domains_of
 
 Make = Callable[[], Scenario]
@@ -52,20 +56,28 @@ def results(
                 bar.update(line, advance=1, losses=f"{cell.row}, seed {cell.seed}")
             return cell, found
 
-        kept = {cell: None if out is None else _read(_file(out, known, cell)) for cell in cells}
+        kept = {cell: _read(_file(out, known, cell), known) for cell in cells}
         yield from (seen(cell, found) for cell, found in kept.items() if found is not None)
-        tasks = (delayed(_run)(token, make, cell) for cell, found in kept.items() if found is None)
+        tasks = (
+            delayed(_run)(token, make, cell, _file(out, known, cell)) for cell, found in kept.items() if found is None
+        )
         try:
             for cell, found in cast(Any, Parallel(return_as="generator_unordered")(tasks)):
-                if out is not None and "error" not in found:
-                    _write(_file(out, known, cell), {**found, "cell": _key(known, cell)})
+                if (file := _file(out, known, cell)) is not None and "error" not in found:
+                    write_json(file, {**found, "cell": _key(known, cell)})
+                    shutil.rmtree(_checkpoint(file), ignore_errors=True)
                 yield seen(cell, found)
+        except BrokenExecutor as error:
+            there = "nothing was kept; give out=" if out is None else f"what was done is in {out}; call it again"
+            raise ChildProcessError(
+                f"a process has died, for want of memory or by a signal; {there}, with fewer jobs"
+            ) from error
         finally:
             _made.pop(token, None)  # one job runs in this process, which lives on
 
 
-def _run(token: str, make: Make, cell: Cell) -> tuple[Cell, dict[str, Any]]:
-    """One run, on one thread: more would change the last bits."""
+def _run(token: str, make: Make, cell: Cell, file: Path | None) -> tuple[Cell, dict[str, Any]]:
+    """One run, on one thread: more would change the last bits. Its checkpoints lie beside `file`."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -75,10 +87,14 @@ def _run(token: str, make: Make, cell: Cell) -> tuple[Cell, dict[str, Any]]:
         scenario = _made[token]
         model = scenario.model(cell.seed, cell.batchnorm)
         method = copy.deepcopy(cell.method)
-        report = scenario.run(method, seed=cell.seed, model=model, baseline=cell.baseline, progress=False)
+        report = scenario.run(
+            method, seed=cell.seed, model=model, baseline=cell.baseline, progress=False,
+            checkpoint=file and _checkpoint(file),
+        )  # fmt: skip
         return cell, report.to_dict()
-    except (ValueError, TypeError, FloatingPointError) as error:
-        return cell, {"error": " ".join(str(error).split())}
+    except Exception as error:  # of whatever kind: the other runs go on, and the table says what it was
+        named = isinstance(error, ValueError | TypeError | FloatingPointError)
+        return cell, {"error": ("" if named else f"{type(error).__name__}: ") + " ".join(str(error).split())}
     finally:
         torch.set_num_threads(threads)
 
@@ -100,22 +116,23 @@ def _key(known: dict[str, Any], cell: Cell) -> dict[str, Any]:
             "batchnorm": cell.batchnorm, "schema": SCHEMA}  # fmt: skip
 
 
-def _file(out: str | Path, known: dict[str, Any], cell: Cell) -> Path:
+def _file(out: str | Path | None, known: dict[str, Any], cell: Cell) -> Path | None:
+    """Where the run is kept; None if none is."""
+    if out is None:
+        return None
     key = json.dumps(_key(known, cell), sort_keys=True)
     return Path(out) / "runs" / f"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}.json"
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """What is kept there; None if there is nothing, or it was cut off."""
+def _checkpoint(file: Path) -> Path:
+    """The folder that a run is kept in until it is through."""
+    return file.with_suffix("")
+
+
+def _read(path: Path | None, known: dict[str, Any]) -> dict[str, Any] | None:
+    """What is kept there; None if there is nothing, or it is damaged: that run is done again."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
+        report = None if path is None else read_report(path)
+    except ValueError:
         return None
-
-
-def _write(path: Path, found: dict[str, Any]) -> None:
-    """Written aside, then renamed: whatever ends the process leaves a whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    aside.write_text(json.dumps(found, allow_nan=False))
-    aside.replace(path)
+    return report.to_dict() if report is not None and len(report.domains) == known["domains"] else None

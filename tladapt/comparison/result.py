@@ -1,14 +1,15 @@
 """What a comparison found: every row's old and new scores, and their paired differences to the reference."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tladapt.display.harmless import harmless, in_markdown
 from tladapt.display.table import shown, titled, unit
 from tladapt.evaluation import mean, spread
 from tladapt.report import environment
+from tladapt.storage.files import write_json, write_text
 
 SCHEMA = 1
 WORSE = "▼"
@@ -110,11 +111,11 @@ class Comparison:
         return notes + [f"failed: {where}: {why}" for where, why in self.failed.items()]
 
     def markdown(self) -> str:
-        """The table and the notes in Markdown."""
+        """The table and the notes in Markdown; names are shown letter by letter, whatever they are."""
         header, *lines = self.table
-        rows = [header, ["---"] * len(header), *([f"`{name}`", *cells] for name, *cells in lines)]
+        rows = [header, ["---"] * len(header), *([_code(name), *cells] for name, *cells in lines)]
         text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        return "\n\n".join([f"**{self.title}**", text, *self.notes]) + "\n"
+        return "\n\n".join([f"**{in_markdown(self.title)}**", text, *map(in_markdown, self.notes)]) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
         """What comparison.json holds: the scores, and the figures made of them."""
@@ -128,10 +129,8 @@ class Comparison:
 
     def save(self, folder: str | Path) -> None:
         """Write comparison.json and comparison.md into `folder`."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "comparison.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
-        (folder / "comparison.md").write_text(self.markdown())
+        write_json(Path(folder) / "comparison.json", self.to_dict())
+        write_text(Path(folder) / "comparison.md", self.markdown())
 
     def __rich__(self) -> object:
         from rich.console import Group
@@ -143,12 +142,18 @@ class Comparison:
         for i, name in enumerate(header):
             grid.add_column(Text(name), justify="right" if i else "left", no_wrap=True)
         for line in lines:
-            grid.add_row(*map(Text, line))
-        return Group(Text(self.title, style="bold"), grid, *map(Text, self.notes))
+            grid.add_row(*(Text(harmless(cell)) for cell in line))
+        return Group(Text(harmless(self.title), "bold"), grid, *(Text(harmless(note)) for note in self.notes))
 
 
 def _figure(values: Sequence[float | None]) -> Figure:
     return mean(values), spread(values)
+
+
+def _code(name: str) -> str:
+    """As code where it is safe there, for within code no mark can be written as an escape."""
+    safe = in_markdown(name)
+    return f"`{name}`" if safe == name else safe
 
 
 def _some(names: list[str]) -> str:

@@ -5,6 +5,7 @@ import math
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from tladapt.display.harmless import harmless
 from tladapt.display.table import shown, titled
 from tladapt.report import Report
 
@@ -32,7 +33,7 @@ def heat_map(report: Report) -> Figure:
 
 def _title(report: Report) -> str:
     """What is drawn, and its direction where that is not the usual one."""
-    return titled(report.metric, report.share) + ("" if report.higher_is_better else ", lower is better")
+    return titled(_short(report.metric), report.share) + ("" if report.higher_is_better else ", lower is better")
 
 
 def _shades(report: Report) -> list[list[float]]:
@@ -46,7 +47,8 @@ def _shades(report: Report) -> list[list[float]]:
 
 
 def _short(name: str) -> str:
-    """A name that leaves room for the picture; never read as mathematics."""
+    """A name that leaves room for the picture, on one line; never read as mathematics."""
+    name = harmless(name[:25])  # no more of a long one, for that could take minutes
     return (name if len(name) <= 24 else name[:23] + "…").replace("$", r"\$")
 
 
@@ -58,10 +60,12 @@ def forgetting_curves(report: Report) -> Figure:
     """The score of every domain from stage to stage; a dot marks where it came first."""
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
-    for j, name in enumerate(report.domains):
+    lines, names = [], list(map(_short, report.domains))
+    for j in range(len(names)):
         unit = 100 if report.share else 1
         curve = [math.nan if row[j] is None else unit * (row[j] or 0) for row in report.scores]
-        (line,) = axes.plot(range(len(curve)), curve, label=_short(name))
+        (line,) = axes.plot(range(len(curve)), curve, label=names[j])
+        lines.append(line)
         if (start := report.first[j] + 1) < len(curve):
             axes.plot(start, curve[start], "o", color=line.get_color())
     axes.set_xticks(range(len(report.scores)), ["nothing yet", *map(_short, report.stages)], rotation=15)
@@ -70,6 +74,6 @@ def forgetting_curves(report: Report) -> Figure:
     if report.share:
         axes.set_ylim(0, 102)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(lines, names, frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -7,8 +7,12 @@ from contextlib import contextmanager
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 from torch import Tensor
+from torch.optim import Optimizer
+
+from tladapt.display.harmless import harmless
 
 EVERY = 50  # steps between two looks at the losses: each look waits for the device
 
@@ -50,6 +54,21 @@ class Watch:
             text = "  ".join(f"{name} {value:.3f}" for name, value in zip(names, values[-1], strict=True))
             self.bar.update(self.row, completed=self.done, losses=text)
 
+    def require_finite(self, stepper: Optimizer) -> None:
+        """Stop where a loss, or a weight that the optimiser moves, is no longer finite."""
+        self.look()
+        if not all(p.isfinite().all() for group in stepper.param_groups for p in group["params"]):
+            raise DivergedError(
+                f"the weights are no longer finite in stage {self.stage}, step {self.done}; lower lr or a weight"
+            )
+
+
+class _Letters(TextColumn):
+    """A text that others chose, letter by letter."""
+
+    def render(self, task: Task) -> Text:
+        return Text(harmless(self.text_format.format(task=task)))
+
 
 @contextmanager
 def bars(show: bool | None) -> Iterator[Progress | None]:
@@ -57,7 +76,9 @@ def bars(show: bool | None) -> Iterator[Progress | None]:
     if not (sys.stderr.isatty() if show is None else show):
         yield None
         return
-    name, losses = (TextColumn(f"{{task.{field}}}", markup=False) for field in ("description", "fields[losses]"))
-    columns = (name, BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), losses)
+    columns = (
+        _Letters("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(),
+        _Letters("{task.fields[losses]}"),
+    )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield progress

@@ -6,20 +6,26 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from tladapt.display.harmless import harmless
 from tladapt.report import Report
 
 
 def table(report: Report) -> Group:
     """The scores after every stage, what follows from them, and the notes."""
     grid = Table()
-    grid.add_column(f"{titled(report.metric, report.share)} after", no_wrap=True)
+    grid.add_column(_text(f"{titled(report.metric, report.share)} after"), no_wrap=True)
     for name in report.domains:
-        grid.add_column(Text(name), justify="right")
+        grid.add_column(_text(name), justify="right")
     spread = report.spread.get("scores", [[None] * len(report.domains)] * len(report.scores))
     for stage, row, spreads in zip(["nothing yet", *report.stages], report.scores, spread, strict=True):
-        grid.add_row(Text(stage), *(shown(v, s, share=report.share) for v, s in zip(row, spreads, strict=True)))
+        grid.add_row(_text(stage), *(shown(v, s, share=report.share) for v, s in zip(row, spreads, strict=True)))
     title = " · ".join(part for part in (report.scenario, report.method) if part)
-    return Group(Text(title, style="bold"), grid, *map(Text, summary(report)))
+    return Group(_text(title, "bold"), grid, *map(_text, summary(report)))
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Letter by letter: no markup, and nothing that a terminal would obey."""
+    return Text(harmless(text), style)
 
 
 def summary(report: Report) -> list[str]:

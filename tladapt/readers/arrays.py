@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from tladapt.data import Data, length
-from tladapt.readers.lazy import Lazy, Ordered, require_finite
+from tladapt.readers.lazy import Lazy, Ordered, reading, require_finite
 
 
 def as_data(source: Any, name: str, workers: int = 0) -> Data:
@@ -55,7 +55,7 @@ def _of_dataset(dataset: Any, y: Tensor | None, name: str, workers: int) -> Data
     ordered = isinstance(dataset, IterableDataset)
     given, dataset = dataset, copy.copy(dataset)  # what it opens while it is looked at stays with the copy
     _check_lengths({len(dataset)}, 0 if y is None else len(y), name)
-    row = next(iter(dataset), None) if ordered else dataset[0]
+    row = next(iter(dataset), None) if ordered else _row(dataset, 0)
     if isinstance(row, dict) and {"label", "labels"} & row.keys():
         raise TypeError(f"{name}: the rows of {type(dataset).__name__} are dicts; let it return (inputs, label)")
     if y is None:
@@ -69,9 +69,14 @@ def _targets(dataset: Any) -> Any:
     if isinstance(dataset, IterableDataset):
         return [row[1] for row in islice(dataset, len(dataset))]  # type: ignore[arg-type]
     known, last = getattr(dataset, "targets", None), len(dataset) - 1
-    if known is not None and all(int(known[row]) == int(dataset[row][1]) for row in {0, last // 2, last}):
+    if known is not None and all(int(known[row]) == int(_row(dataset, row)[1]) for row in {0, last // 2, last}):
         return known
-    return [dataset[row][1] for row in range(len(dataset))]
+    return [_row(dataset, row)[1] for row in range(len(dataset))]
+
+
+def _row(dataset: Any, row: int) -> Any:
+    with reading(dataset, row):
+        return dataset[row]
 
 
 def tensor(values: Any, name: str) -> Tensor:

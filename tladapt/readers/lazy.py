@@ -1,19 +1,17 @@
 """Rows that are read when they are asked for, ahead of their turn and by several processes where that is wanted."""
 
 import copy
-import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
 from tladapt.data import Data, Draw, Tensors, each
-from tladapt.seeding import generator
+from tladapt.seeding import generator, seeded
 
 _END = object()  # of a pass
 
@@ -55,7 +53,7 @@ class Lazy(Data):
 
     def read(self, index: Tensor, key: tuple[int | str, ...] = ()) -> Tensors:
         """The same, by the data set itself."""
-        with _seeded(generator(*key).initial_seed()) if key else nullcontext():
+        with seeded(generator(*key).initial_seed(), cuda=False) if key else nullcontext():
             rows = [self._row(int(i)) for i in index.tolist()]
         try:
             x = default_collate([row[0] if isinstance(row, tuple | list) else row for row in rows])
@@ -66,12 +64,14 @@ class Lazy(Data):
                 f"{name}: its rows are no tensors of one shape ({error}); give the data set a transform, such as "
                 "torchvision.transforms.v2.ToImage() after a resize"
             ) from error
-        require_finite(x, type(self.dataset).__name__)
+        require_finite(x, type(self.dataset).__name__, self.order[index])
         return x
 
     def _row(self, i: int) -> Any:
         """Row i of the data."""
-        return self.dataset[int(self.order[i])]
+        row = int(self.order[i])
+        with reading(self.dataset, row):
+            return self.dataset[row]
 
     def _alone(self) -> Self:
         found = copy.copy(self)
@@ -132,7 +132,8 @@ class Ordered(Lazy):
         if row < self._next:
             self._pass, self._next = iter(self.dataset), 0
         skipped, self._next = row - self._next, row + 1
-        found: Any = next(islice(self._pass, skipped, None), _END)
+        with reading(self.dataset, row):
+            found: Any = next(islice(self._pass, skipped, None), _END)
         if found is _END:
             raise ValueError(f"{name}: a pass over it ended before row {row} of {len(self)}")
         label = list(found)[1:2] if isinstance(found, tuple | list) and i < len(self._known) else []
@@ -167,32 +168,25 @@ class _Reads(Dataset):
             if get_worker_info() is None:
                 raise
             # which the process that trains raises again, in one line
-            return f"{type(self.data.dataset).__name__}: {error or type(error).__name__}"
+            return str(error) or type(error).__name__
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Within: what augmentation draws from (torch on the CPU, numpy, Python) starts from `seed`; afterwards as before.
-
-    The GPU is left alone: a process that reads ahead must not touch it.
-    """
-    before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
-    torch.default_generator.manual_seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
-    random.seed(seed)
+def reading(dataset: Any, row: int) -> Iterator[None]:
+    """Within, whatever a user's data set raises becomes one line that says which row it was."""
     try:
         yield
-    finally:
-        torch.set_rng_state(before[0])
-        np.random.set_state(before[1])  # noqa: NPY002
-        random.setstate(before[2])
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{type(dataset).__name__}: row {row} cannot be read: {reason}") from error
 
 
-def require_finite(x: Tensors, name: str) -> None:
-    """Refuse NaN and infinity; `name` says whose."""
+def require_finite(x: Tensors, name: str, numbers: Tensor | None = None) -> None:
+    """Refuse NaN and infinity; `name` says whose, and `numbers` which row is which, if not in their order."""
     for part in x.values() if isinstance(x, dict) else (x,):
         if not part.is_floating_point() or part.sum().isfinite():  # one pass over the data, where it is as it should be
             continue
         if not (finite := part.isfinite()).all():
             row = int(finite.reshape(len(finite), -1).all(1).int().argmin())
+            row = row if numbers is None else int(numbers[row])
             raise ValueError(f"{name} holds NaN or infinity, first in row {row}; drop the row or fill it in")

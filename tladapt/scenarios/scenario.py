@@ -1,6 +1,6 @@
 """A scenario: a stream with everything that a fair comparison holds fixed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tladapt.scenarios.baselines import BASELINES
 from tladapt.seeding import generator, seeded
 from tladapt.streams import Stream, domains_of
 from tladapt.task import Task
-from tladapt.training import cosine, fit
+from tladapt.training import cosine, last, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +62,12 @@ class Scenario:
         model.inputs = dict(self.inputs)
         return model
 
-    def run(
+    def train(
         self, method: Method | None = None, *, seed: int = 0, model: Model | None = None, baseline: str | None = None,
-        may_remember: str = "samples", checkpoint: str | Path | None = None, progress: bool | None = None,
-    ) -> Report:  # fmt: skip
-        """Learn the stream with `method` and score every domain.
+        may_remember: str = "samples", checkpoint: str | Path | None = None, every: int = 100,
+        progress: bool | None = None,
+    ) -> Iterator[Report]:  # fmt: skip
+        """Learn the stream with `method` and score every domain; yields the report so far after each stage.
 
         Parameters
         ----------
@@ -80,20 +81,22 @@ class Scenario:
             Learn a stream with less, or more, to learn from instead; the same domains are scored.
         may_remember : {"nothing", "statistics", "outputs", "samples"}
             The most of the data that a method may keep after a stage.
-        checkpoint : path, optional
+        checkpoint, every : path, int, optional
             A folder to keep the run in, and to go on with the one that is in it; see `fit`.
         progress : bool, optional
             Progress bars; by default only where standard error is a terminal.
         """
         stream = self.stream if baseline is None else self.baseline(baseline)
-        return fit(
+        return train(
             self.model(seed) if model is None else model, stream, self.method() if method is None else method,
             epochs=self.epochs, steps=self.steps, batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer,
             schedule=self.schedule, increment=self.increment, task=self.task, evaluate=domains_of(self.stream),
             learned=min(self.learned, len(stream) - 1), seed=seed, progress=progress, may_remember=may_remember,
-            checkpoint=checkpoint,
+            checkpoint=checkpoint, every=every,
             scenario=self.name if baseline is None else f"{self.name} ({baseline})",
         )  # fmt: skip
+
+    run = last(train, "run")  # the same arguments, in one place
 
     def baseline(self, name: str) -> Stream:
         """The stream of a baseline.

@@ -1,15 +1,9 @@
 """A state on disk as one safetensors file: replaced as a whole or not at all, and nothing in it can be executed."""
 
-import errno
-import glob
 import hashlib
 import json
-import os
 import re
-import secrets
 import struct
-import time
-from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,10 +13,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from tladapt.storage.files import replacing
+
 SCHEMA = 1
 DEPTH = 100  # of the nest; far below what Python's stack bears, so what was written can be read from anywhere
 HEADER = 100_000_000  # bytes; safetensors reads no longer one
-STALE = 3600  # seconds without a byte after which the writer of a temporary file is taken for dead
 
 KINDS = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.bool: "BOOL",
@@ -34,12 +29,6 @@ RAW += ["float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"]
 
 BLANK = b"0" * 64  # stands for the digest while it is taken, so that it covers every other byte of the file
 HEAD = re.compile(rb'.{8}\{"__metadata__":\{"schema":"(\d{1,9})","sha256":"(?=([0-9a-f]{64})")', re.DOTALL)
-
-SPACE, RIGHTS = "free some space or choose another disk", "make the folder writable or choose another"
-MENDS = {
-    errno.ENOSPC: SPACE, errno.EDQUOT: SPACE, errno.EACCES: RIGHTS, errno.EPERM: RIGHTS, errno.EROFS: RIGHTS,
-    errno.EISDIR: "choose the name of a file", errno.ENOENT: "create its folder first",
-}  # fmt: skip
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
@@ -70,22 +59,8 @@ def write(path: Path, state: dict[str, Any]) -> None:
     # Large items first: then each starts at a multiple of its size, as safetensors itself lays them out.
     tensors = dict(sorted(tensors.items(), key=lambda item: -item[1].element_size()))
     head = _head(document, tensors)
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
-    try:
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        _sweep(target)
-        with temporary.open("xb") as file:
-            _fill(file, head, tensors)
-        os.replace(temporary, target)
-        _flush_folder(target.parent)
-    except OSError as error:
-        mend = MENDS.get(error.errno or 0, "choose another place")
-        raise ValueError(f"cannot write {str(path)!r}: {error.strerror or error}; {mend}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        _fill(file, head, tensors)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -211,8 +186,6 @@ def _fill(file: BinaryIO, head: bytes, tensors: dict[str, Tensor]) -> None:
         file.write(part)
     file.seek(head.index(BLANK))
     file.write(digest.hexdigest().encode())
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _digests(file: BufferedReader) -> tuple[str, str]:
@@ -224,25 +197,3 @@ def _digests(file: BufferedReader) -> tuple[str, str]:
         raise ValueError(f"schema {int(match[1])}, expected {SCHEMA}")
     digest = hashlib.sha256(start[: match.end()] + BLANK + start[match.end() + len(BLANK) :])
     return match[2].decode(), hashlib.file_digest(file, lambda: digest).hexdigest()
-
-
-def _sweep(target: Path) -> None:
-    """Remove what killed writers left beside `target`; what is fresh may be of one that is still alive."""
-    for left in target.parent.glob(f".{glob.escape(target.name)}.{'[0-9a-f]' * 16}.partial"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > STALE:
-                left.unlink()
-
-
-def _flush_folder(folder: Path) -> None:
-    """The new name of a file in it would not outlive a power cut otherwise."""
-    if os.name != "posix":
-        return  # no folder can be opened there
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # what file systems say that cannot, or need not
-            raise
-    finally:
-        os.close(number)

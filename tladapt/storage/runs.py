@@ -1,7 +1,12 @@
 """A run on disk while it goes on: all that is needed to take it up at the same step, to the same bits."""
 
 import json
+import operator
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,15 +14,19 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from tladapt.display.progress import DivergedError
 from tladapt.labelshift import LabelShift
 from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.report import environment
 from tladapt.storage.checkpoints import read, write
 from tladapt.storage.digests import data_digest, network_digest
+from tladapt.storage.files import made
+from tladapt.storage.randomness import random_state, set_random_state
 from tladapt.streams import Stream
 
 NAME = "checkpoint.safetensors"
+NO_FIT = (LookupError, TypeError, ValueError, AttributeError, RuntimeError)  # of a state that was tampered with
 
 
 @dataclass
@@ -31,9 +40,14 @@ class Past:
     seconds: float = 0.0
 
     @classmethod
-    def of(cls, kept: dict[str, Any]) -> "Past":
+    def of(cls, kept: Any) -> "Past":
         """What was written of one."""
-        return cls(**{**kept, "shifts": {name: LabelShift(**shift) for name, shift in kept["shifts"].items()}})
+        from pydantic import TypeAdapter  # which takes a while to import
+
+        past = TypeAdapter(cls).validate_python(kept)
+        if past.stage < 0 or len(past.scores) != past.stage + 1:
+            raise ValueError(f"{len(past.scores)} rows of scores before stage {past.stage}")
+        return past
 
 
 @dataclass
@@ -71,23 +85,27 @@ class Run:
     def __init__(
         self, folder: str | Path | None, every: int, model: Model, stream: Stream, settings: dict[str, Any]
     ) -> None:
-        self.path, self.every = None if folder is None else Path(folder) / NAME, every
+        self.path, self.every, self.stopping = None if folder is None else Path(folder) / NAME, every, False
         self.past, self.about = Past(), dict[str, Any]()
         self.kept: dict[str, Any] | None = None  # what to go on from, until there
         if self.path is None:
             return
         content = {"network": network_digest(model), "data": data_digest(stream)}
-        self.about = _plain({**settings, **content, **environment(model.device.type)})
+        threads = {"threads": torch.get_num_threads()} if model.device.type == "cpu" else {}  # the order of sums
+        self.about = _plain({**settings, **content, **environment(model.device.type), **threads})
         if self.path.exists():
             self.kept = read(self.path)
-            self._compare(self.kept["about"])
-            self.past = Past.of(self.kept["past"])
+            with self._fitting():
+                self._compare(self.kept["about"])
+                self.past = Past.of(self.kept["past"])
 
     def _compare(self, was: dict[str, Any]) -> None:
         names = [name for name in {**was, **self.about} if was.get(name) != self.about.get(name)]
         if names:
-            changes = ", ".join(f"{name} was {was.get(name)!r} and is {self.about.get(name)!r}" for name in names)
-            raise ValueError(
+            changes = ", ".join(
+                f"{name} was {_short(was.get(name))} and is {_short(self.about.get(name))}" for name in names
+            )
+            raise OtherRunError(
                 f"checkpoint={self.path}: kept by another run: {changes}; give the same, or another folder"
             )
 
@@ -108,31 +126,68 @@ class Run:
     def remind(self, method: Method) -> None:
         """Give the method its memory, as far as there is room for it before `prepare`."""
         assert self.kept is not None
-        method.load_state_dict(self.kept["method"], strict=False)
+        with self._fitting():
+            method.load_state_dict(self.kept["method"], strict=False)
 
     def restore(self, now: Stepping) -> None:
         """Bring everything to where it was."""
         assert self.kept is not None
         kept, self.kept = self.kept, None
-        now.model.load_state_dict(kept["model"])
-        now.method.load_state_dict(kept["method"])
-        state = {int(number): value for number, value in kept["stepper"]["state"].items()}
-        now.stepper.load_state_dict({**kept["stepper"], "state": state})
-        now.step, now.idle = kept["step"], kept["idle"]
-        torch.set_rng_state(kept["random"][0])
-        if kept["random"][1:]:
-            torch.cuda.set_rng_state_all(kept["random"][1:])
+        with self._fitting():
+            now.model.load_state_dict(kept["model"])
+            now.method.load_state_dict(kept["method"])
+            now.stepper.load_state_dict(_numbered(kept["stepper"], now))
+            now.step, now.idle = operator.index(kept["step"]), [name for name in now.idle if name in kept["idle"]]
+            set_random_state(kept["random"])
+
+    def due(self, step: int) -> bool:
+        """Whether it is time for a checkpoint before this step: they are regular, and one comes before stopping."""
+        return self.path is not None and (step % self.every == 0 or self.stopping)
 
     def keep(self, now: Stepping) -> None:
-        """Write a checkpoint, if it is time for one."""
-        if self.path is None or now.step % self.every:
+        """Write a checkpoint.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After it, if the run was to be stopped.
+        """
+        rest = {"step": now.step, "idle": now.idle, "stepper": _named(now), "random": random_state()}
+        self._write(now.model, now.method, rest)
+        if self.stopping:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def guarding(self, model: Model) -> Iterator[None]:
+        """Around the steps: when losses diverge, the model gets the weights of the last checkpoint back.
+
+        Ctrl-C is heard between two steps, when all can be kept; a second one at once.
+        """
+        try:
+            with self._stoppable():
+                yield
+        except DivergedError as error:
+            if self.path is None:
+                raise
+            model.load_state_dict(read(self.path)["model"])
+            raise DivergedError(f"{error}; the weights of the last checkpoint, {self.path}, are good") from None
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        def stop(*_: object) -> None:
+            self.stopping = True
+            signal.signal(signal.SIGINT, before)
+
+        before = signal.getsignal(signal.SIGINT)
+        usual = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+        if self.path is None or not usual:  # somebody else has taken hold of it
+            yield
             return
-        stepper = now.stepper.state_dict()
-        self._write(now.model, now.method, {
-            "step": now.step, "idle": now.idle,
-            "stepper": {**stepper, "state": {str(number): value for number, value in stepper["state"].items()}},
-            "random": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
-        })  # fmt: skip
+        signal.signal(signal.SIGINT, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def end(self, model: Model, method: Method) -> None:
         """Keep what the last stage left."""
@@ -143,21 +198,67 @@ class Run:
         """Whether the run was through already; model and method are then as it left them."""
         if self.kept is None or "step" in self.kept:
             return False
-        model.load_state_dict(self.kept["model"])
-        method.load_state_dict(self.kept["method"], strict=False)
+        with self._fitting():
+            model.load_state_dict(self.kept["model"])
+            method.load_state_dict(self.kept["method"], strict=False)
         return True
 
     def _write(self, model: Model, method: Method, rest: dict[str, Any]) -> None:
         assert self.path is not None
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        made(self.path.parent)
         past = {**asdict(self.past), "seconds": self.seconds}
         state = {"model": dict(model.state_dict()), "method": dict(method.state_dict())}
         write(self.path, _listed({"about": self.about, "past": past, **state, **rest}))
 
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Within, a checkpoint that is whole but holds something else ends in one line."""
+        try:
+            yield
+        except OtherRunError:
+            raise
+        except NO_FIT as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(
+                f"checkpoint={self.path}: holds no run that can go on here ({type(error).__name__}: {reason}); use "
+                "another folder"
+            ) from error
+
+
+class OtherRunError(ValueError):
+    """The checkpoint is of a run with other arguments, data or versions."""
+
+
+def _names(now: Stepping) -> list[str]:
+    """The parameters of the optimiser by name, in its order: a number would be another one in another order."""
+    parts = {"model": now.model, "method": now.method}
+    known = {p: f"{part}.{name}" for part, module in parts.items() for name, p in module.named_parameters()}
+    return [known[parameter] for group in now.stepper.param_groups for parameter in group["params"]]
+
+
+def _named(now: Stepping) -> dict[str, Any]:
+    """The state of the optimiser, by the names of the parameters."""
+    state, names = now.stepper.state_dict(), _names(now)
+    groups = [{**group, "params": [names[i] for i in group["params"]]} for group in state["param_groups"]]
+    return {"state": {names[i]: value for i, value in state["state"].items()}, "param_groups": groups}
+
+
+def _numbered(kept: dict[str, Any], now: Stepping) -> dict[str, Any]:
+    """The same, by the places that the parameters have in this optimiser."""
+    names, own = _names(now), now.stepper.state_dict()["param_groups"]
+    known = {frozenset(group["params"]): group for group in kept["param_groups"]}
+    groups = [{**known[frozenset(names[i] for i in group["params"])], "params": group["params"]} for group in own]
+    return {"state": {names.index(name): value for name, value in kept["state"].items()}, "param_groups": groups}
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]} ..."
+
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings as they come back from a file, whose numbers and words are of no class of their own."""
-    return json.loads(json.dumps(settings))
+    """The settings as they come back from a file; functions by their names, which are the same in every process."""
+    return json.loads(json.dumps(settings, default=lambda function: getattr(function, "__qualname__", repr(function))))
 
 
 def _listed(state: Any) -> Any:
