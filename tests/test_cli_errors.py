@@ -161,15 +161,23 @@ def test_a_method_that_no_stage_can_serve_is_refused(run_refused, method, where)
 
 
 @pytest.mark.parametrize("method", ["DANN(hidden=1000000000000)", "Replay(4000000000000000000)"])
-def test_what_no_memory_can_hold_is_refused(run_refused, method):
-    assert "not enough memory" in run_refused("digits", "--method", method)
+def test_what_no_memory_can_hold_is_refused(refused, method):
+    line = refused("run", "digits", "--steps", 1, "--method", method)
+    assert "not enough memory" in line
+    assert "go on" not in line
 
 
-def test_a_loss_that_diverges_is_named_with_its_stage(run_refused, tmp_path):
+def test_a_loss_that_diverges_is_named_with_its_stage(refused, tmp_path, capsys):
     far = table(tmp_path / "far.csv", HEADER + "1e38,red,yes\n-1e38,red,no\n")
-    line = run_refused("--source", table(tmp_path / "near.csv"), "--target", far, "--method", "MMD")
+    arguments = ("run", "--source", table(tmp_path / "near.csv"), "--target", far, "--method", "MMD", "--steps", 1)
+    line = refused(*arguments)
     assert "MMD: the loss became" in line
     assert "near + far" in line
+    with pytest.raises(SystemExit):
+        main([*map(str, arguments), "--out", "out"])
+    assert "; the weights of the last checkpoint, out/checkpoint.safetensors, are good" in capsys.readouterr().err
+    assert all(value.isfinite().all() for value in Model.load(tmp_path / "out" / "model").state_dict().values())
+    assert Report.load(tmp_path / "out").stages == ["near"]
 
 
 @pytest.mark.parametrize(

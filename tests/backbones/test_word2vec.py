@@ -1,4 +1,4 @@
-"""The mean of word vectors that gensim has trained: its text, binary and own files; unknown words; what is saved."""
+"""The mean of word vectors that gensim has trained: its text and binary files; unknown words; what is saved."""
 
 import sys
 from collections.abc import Callable
@@ -29,9 +29,10 @@ def trained() -> Any:
 @pytest.fixture(scope="module")
 def files(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("vectors")
-    paths = {name: folder / f"vectors.{name}" for name in ("txt", "bin", "kv", "model")}
+    paths = {name: folder / f"vectors.{name}" for name in ("txt", "bin", "bin.gz", "kv", "model")}
     trained.wv.save_word2vec_format(str(paths["txt"]), binary=False)
-    trained.wv.save_word2vec_format(str(paths["bin"]), binary=True)
+    for name in ("bin", "bin.gz"):
+        trained.wv.save_word2vec_format(str(paths[name]), binary=True)
     trained.wv.save(str(paths["kv"]))
     trained.save(str(paths["model"]))
     return paths
@@ -56,7 +57,7 @@ def test_it_lives_through_every_family_of_methods(kind: str, files: dict[str, Pa
     life(lambda: word2vec(files[kind], hidden=8, classes=2), domain("a", texts, 1), domain("b", texts, 2))
 
 
-@pytest.mark.parametrize("kind", ["txt", "bin", "kv", "model", "keyed", "word2vec"])
+@pytest.mark.parametrize("kind", ["txt", "bin", "bin.gz", "keyed", "word2vec"])
 def test_features_are_of_the_mean_of_gensims_vectors(kind: str, files: dict[str, Path], trained: Any):
     source = {"keyed": trained.wv, "word2vec": trained}.get(kind) or files[kind]
     model, texts = word2vec(source, hidden=8, classes=("bad", "good")).eval(), reader(source)
@@ -99,12 +100,11 @@ def test_a_pickle_named_by_a_saved_model_is_not_opened(files: dict[str, Path]):
 
 
 def test_damaged_files_are_refused_in_one_line(files: dict[str, Path], tmp_path: Path):
-    for kind in ("bin", "kv", "model"):
-        path = tmp_path / f"damaged.{kind}"
-        path.write_bytes(files[kind].read_bytes()[:60])
-        with pytest.raises(ValueError, match="no word vectors that can be read") as error:
-            word2vec(path, classes=2)
-        assert "\n" not in str(error.value)
+    path = tmp_path / "damaged.bin"
+    path.write_bytes(files["bin"].read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"damaged\.bin, word 2 of 7: cannot be read") as error:
+        word2vec(path, classes=2)
+    assert "\n" not in str(error.value)
     lines = files["txt"].read_text().splitlines()
     path = tmp_path / "damaged.txt"
     path.write_text("\n".join([*lines[:3], lines[3][:-30], *lines[4:]]))
@@ -112,8 +112,26 @@ def test_damaged_files_are_refused_in_one_line(files: dict[str, Path], tmp_path:
         word2vec(path, classes=2)
 
 
-def test_gensim_is_named_where_it_is_missing(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
+def test_what_gensim_has_pickled_is_refused_and_its_objects_are_not(files: dict[str, Path]):
+    for kind, name in (("kv", "KeyedVectors"), ("model", "Word2Vec")):
+        with pytest.raises(ValueError, match=rf"vectors\.{kind}: a pickle of gensim.*{name}\.load\(path\)"):
+            word2vec(files[kind], classes=2)
+        assert word2vec(getattr(models, name).load(str(files[kind])), classes=2).width == 128
+
+
+def test_files_need_no_gensim(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "gensim.models", None)
-    with pytest.raises(ValueError, match=r'pip install "tladapt\[embeddings\]"'):
-        word2vec(files["bin"], classes=2)
-    assert word2vec(files["txt"], classes=2).width == 128  # text needs none
+    for kind in ("txt", "bin"):
+        assert word2vec(files[kind], classes=2).width == 128
+
+
+def test_binary_files_with_ends_of_lines_are_read_as_gensim_reads_them(files: dict[str, Path], tmp_path: Path):
+    vectors = read_vectors(files["bin"])
+    records = [w.encode() + b" " + v.numpy().tobytes() for w, v in zip(vectors.words, vectors.values, strict=True)]
+    path = tmp_path / "lines.bin"  # as word2vec's own program writes them
+    path.write_bytes(b"7 8\n" + b"".join(record + b"\n" for record in records))
+    expected = models.KeyedVectors.load_word2vec_format(str(path), binary=True)
+    again = read_vectors(path)
+    assert again.words == expected.index_to_key == vectors.words
+    assert torch.equal(again.values, torch.tensor(expected.vectors))
+    assert read_vectors(path, limit=2).words == vectors.words[:2]

@@ -7,23 +7,33 @@ import sys
 
 import torch
 
-from tladapt.data import Draw, Tensors
+from tladapt.data import Data, Draw, Tensors
+from tladapt.display.harmless import harmless
 from tladapt.model import Model
 from tladapt.readers.arrays import as_data
 from tladapt.readers.files import reader_from
 from tladapt.readers.folders import Images
 from tladapt.readers.sounds import Sounds
+from tladapt.readers.tables import is_number
+
+ROWS, VALUES = 512, 2**27  # that go through the network at once, at most
+FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for the beginning of one
+MISFIT = (AttributeError, IndexError, KeyError, RuntimeError, TypeError)  # what networks raise on inputs of other kinds
 
 
 def predict(options: argparse.Namespace) -> None:
     """Print the most likely class of every image or row, and its probability."""
     model = Model.load(options.model)
-    reader = reader_from(model.inputs)
+    try:
+        reader = reader_from(model.inputs)
+    except ValueError as error:
+        raise ValueError(f"MODEL_DIR {options.model}: {error}") from error
     if not options.input.exists():
         raise ValueError(f"INPUT {options.input}: no such file or folder")
     x, _, names = reader.read(options.input)
-    draws = (Draw(("predicted",), rows) for rows in torch.arange(len(names)).split(512))
-    chances = torch.cat([_chances(model, rows) for rows in as_data(x, str(options.input)).stream(draws)])
+    data = as_data(x, str(options.input))
+    draws = (Draw(("predicted",), rows) for rows in torch.arange(len(names)).split(_at_once(data)))
+    chances = torch.cat([_chances(model, rows) for rows in data.stream(draws)])
     best = chances.max(-1)
     what = "file" if isinstance(reader, Images | Sounds) else "row"
     rows = [
@@ -33,14 +43,35 @@ def predict(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps({"schema": 1, "model": str(options.model), "predictions": rows}))
         return
-    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows([_cell(row[what]), _cell(row["prediction"]), row["probability"]] for row in rows)
+
+
+def _cell(text: str) -> str:
+    """A name that no terminal obeys and no spreadsheet computes: `'` stands before what would be a formula.
+
+    >>> _cell("=1+1"), _cell("-1"), _cell("cup")
+    ("'=1+1", '-1', 'cup')
+    """
+    text = harmless(text)
+    return f"'{text}" if text.startswith(FORMULA) and not is_number(text) else text
+
+
+def _at_once(data: Data) -> int:
+    """How many rows go through the network at once: fewer, where they are large."""
+    shapes = data.shape.values() if isinstance(data.shape, dict) else [data.shape]
+    return max(1, min(ROWS, VALUES // sum(torch.Size(shape).numel() for shape in shapes)))
 
 
 @torch.no_grad()
 def _chances(model: Model, x: Tensors) -> torch.Tensor:
     try:
-        return model(x).logits.softmax(-1)
-    except RuntimeError as error:
+        logits = model(x).logits
+    except MISFIT as error:
         raise ValueError(f"MODEL_DIR: its network does not take what its model.json says it reads ({error})") from error
+    if logits.ndim != 2 or logits.shape[1] != len(model.classes):
+        raise ValueError(f"MODEL_DIR: its network answers with {tuple(logits.shape[1:])} numbers each, and no class")
+    if not (chances := logits.softmax(-1)).isfinite().all():
+        raise ValueError("MODEL_DIR: its network answers with NaN or infinity; its weights are not those of a model")
+    return chances

@@ -73,13 +73,14 @@ def read_domains(
         if not domains:
             if labels is None:
                 raise ValueError(f"{name}: the first domain has no labels to learn from; {_hint(reader)}")
-            classes = sorted(set(labels), key=lambda c: (not c.isdigit(), int(c) if c.isdigit() else 0, c))
+            classes = sorted(set(labels), key=_order)
         unknown = sorted(set(labels or ()) - set(classes))
         if unknown:
             raise ValueError(
-                f"{name}: the label {unknown[0]!r} is none of the classes of {names[0]}: {', '.join(classes)}"
+                f"{name}: the label {unknown[0][:60]!r} is none of the classes of {names[0]}: {_some(classes)}"
             )
-        y = None if labels is None else torch.tensor([classes.index(c) for c in labels])
+        place = {c: i for i, c in enumerate(classes)}
+        y = None if labels is None else torch.tensor([place[c] for c in labels])
         if not domains and new and isinstance(reader, Table):  # again, with means and words of its training rows alone
             places = Domain(name, (torch.arange(len(labels or ()))[:, None], y), test, classes=classes, seed=seed).train
             reader = Table(reader.label, split=reader.split)
@@ -103,12 +104,12 @@ def reader_for(source: Any, label: str = "label", size: int = 32) -> Reader:
 
 
 def reader_from(spec: dict[str, Any]) -> Reader:
-    """The reader that `spec()` describes.
+    """The reader that `spec()` describes; the description may come from a file that nobody has checked.
 
     Raises
     ------
     ValueError
-        If it describes none.
+        If it describes none, or an argument is of another type, or out of its range.
     """
     kinds: dict[Any, type[Reader]] = {"images": Images, "sounds": Sounds, "table": Table, "texts": Texts}
     try:
@@ -123,8 +124,18 @@ def _hint(reader: Reader) -> str:
         return f"name the column that holds it with Texts(label=...) (now {reader.label!r})"
     if not isinstance(reader, Table):
         return f"give one folder of {'sounds' if isinstance(reader, Sounds) else 'images'} per class"
-    columns = ", ".join([*reader.numbers, *reader.words][:10])
+    columns = _some([*reader.numbers, *reader.words])
     return f"name the column that holds it with label= (now {reader.label!r}; there are {columns})"
+
+
+def _order(name: str) -> tuple[bool, int, str]:
+    """Numbers by their size, then the other names."""
+    number = name.isdecimal() and len(name) < 20  # Python reads none of thousands of digits
+    return not number, int(name) if number else 0, name
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join([name[:60] for name in names[:10]] + ["..."] * (len(names) > 10))
 
 
 def _names(sources: Sequence[Any]) -> list[str]:

@@ -11,9 +11,13 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from tladapt.readers.limits import is_real, is_whole
+
 INTERPOLATIONS = ("bilinear", "bicubic")
 LARGEST = 2**31  # bytes of images that are kept in memory; more are read when they are asked for
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError)
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # no others: for some, Pillow starts other programs
+SIDE = 4096  # pixels, at most
+PIXELS = 2**27  # of an image that is resized before its middle is cut out
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Images:
     Parameters
     ----------
     size : int
-        The side in pixels that every image is resized to (smoothed when shrunk).
+        The side in pixels that every image is resized to (smoothed when shrunk); from 1 to 4096.
     channels : {1, 3}
         Grey or RGB.
     crop : float, optional
@@ -36,7 +40,11 @@ class Images:
     Raises
     ------
     ValueError
-        If `crop` or `interpolation` is none of these.
+        If an argument is none of these.
+
+    Notes
+    -----
+    Read are PNG, JPEG, BMP, GIF (its first picture), TIFF, WebP and PPM, whatever the file is called.
     """
 
     size: int = 32
@@ -45,8 +53,12 @@ class Images:
     interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
-        if self.crop is not None and not 0 < self.crop <= 1:
-            raise ValueError(f"Images(crop={self.crop}): expected None, or a share in (0, 1]")
+        if not is_whole(self.size, 1, SIDE):
+            raise ValueError(f"Images(size={self.size!r}): expected a whole number of pixels from 1 to {SIDE}")
+        if type(self.channels) is not int or self.channels not in (1, 3):
+            raise ValueError(f"Images(channels={self.channels!r}): expected 1 (grey) or 3 (RGB)")
+        if self.crop is not None and not (is_real(self.crop) and 0 < self.crop <= 1):
+            raise ValueError(f"Images(crop={self.crop!r}): expected None, or a share in (0, 1]")
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(f"Images(interpolation={self.interpolation!r}): expected {' or '.join(INTERPOLATIONS)}")
 
@@ -73,18 +85,21 @@ class Images:
                 warnings.simplefilter("ignore")  # such as a palette that is not as it should be
                 warnings.simplefilter("error", Image.DecompressionBombWarning)  # too large to be honest
                 small = self._small(file)
-        except UNREADABLE as error:
+        except Exception as error:  # of a damaged file, anything
             raise ValueError(f"{file}: no image that can be read ({error})") from error
         return torch.from_numpy(np.array(small)).reshape(self.size, self.size, -1).permute(2, 0, 1)
 
     def _small(self, file: Path) -> Image.Image:
-        with Image.open(file) as image:
+        require_file(file)
+        with Image.open(file, formats=FORMATS) as image:
             converted = _eight_bits(ImageOps.exif_transpose(image)).convert("L" if self.channels == 1 else "RGB")
         how = Image.Resampling[self.interpolation.upper()]
         if self.crop is None:
             return converted.resize((self.size, self.size), how)
         short, least = round(self.size / self.crop), min(converted.size)
         width, height = (short if side == least else int(short * side / least) for side in converted.size)
+        if width * height > PIXELS:
+            raise ValueError(f"{converted.width} x {converted.height} pixels: too long for its breadth")
         left, top = round((width - self.size) / 2), round((height - self.size) / 2)
         return converted.resize((width, height), how).crop((left, top, left + self.size, top + self.size))
 
@@ -121,20 +136,45 @@ def files_in(path: Path, what: str) -> tuple[list[Path], list[str] | None]:
     Raises
     ------
     ValueError
-        If there are none, or files lie both beside and within class folders; `what` says what they should be.
+        If there are none, files lie both beside and within class folders, or a link leads out of the folder; `what`
+        says what they should be.
     """
     if path.is_file():
         return [path], None
-    entries = _visible(path)
+    inside = path.resolve()
+    entries = _visible(path, inside)
     folders = [entry for entry in entries if entry.is_dir()]
     if folders and len(folders) < len(entries):
         stray = next(entry for entry in entries if not entry.is_dir())
         raise ValueError(f"{stray}: lies beside class folders; move it into one")
-    files = [file for folder in folders for file in _visible(folder)] if folders else entries
+    files = [file for folder in folders for file in _visible(folder, inside)] if folders else entries
     if not files:
         raise ValueError(f"{path}: no {what} in it")
     return files, [file.parent.name for file in files] if folders else None
 
 
-def _visible(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+def _visible(folder: Path, inside: Path) -> list[Path]:
+    found = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    for entry in found:
+        if entry.is_symlink() and not _resolved(entry).is_relative_to(inside):
+            raise ValueError(f"{entry}: a link that leads out of {inside}; put what it leads to in its place")
+    return found
+
+
+def _resolved(link: Path) -> Path:
+    try:
+        return link.resolve()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"{link}: a link that leads nowhere ({error})") from error
+
+
+def require_file(path: Path) -> None:
+    """Refuse what is no file: a pipe, or a device, would be read without an end.
+
+    Raises
+    ------
+    OSError
+        If it is a folder, a pipe, a device, or not there.
+    """
+    if not path.is_file():
+        raise OSError("no file" if path.exists() else "no such file")

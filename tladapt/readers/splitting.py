@@ -11,9 +11,9 @@ def hold_out(data: Data, share: float, random: torch.Generator) -> tuple[Data, D
 
     At least one row of every class, and all rows without a label, stay in the rest.
     """
-    order, classes = torch.randperm(len(data.y), generator=random), _classes(data)
+    order = torch.randperm(len(data.y), generator=random)
     picked, before = [order[:0]], 0
-    for rows in (order[classes[order] == c] for c in classes.unique()):
+    for rows in _by_class(data, order):
         due = int((before + len(rows)) * share + 1e-9) - int(before * share + 1e-9)  # what is cut off here comes later
         picked.append(rows[: min(due, len(rows) - 1)])
         before += len(rows)
@@ -31,12 +31,19 @@ def keep_some(data: Data, keep: int, random: torch.Generator) -> Data:
         raise ValueError(f"unlabelled(keep={keep}): how many labels to keep per class, 0 or more")
     if not keep:
         return data.without_labels()
-    order, classes = torch.randperm(len(data.y), generator=random), _classes(data)
-    kept = torch.cat([order[classes[order] == c][:keep] for c in classes.unique()] or [order])
+    order = torch.randperm(len(data.y), generator=random)
+    kept = torch.cat([order[:0], *(rows[:keep] for rows in _by_class(data, order))])
     kept = kept.sort().values if data.ordered else kept
     rest = torch.ones(len(data), dtype=torch.bool)
     rest[kept] = False
     return data.take(kept, rest.nonzero()[:, 0])
+
+
+def _by_class(data: Data, order: Tensor) -> tuple[Tensor, ...]:
+    """The rows of each class as `order` has them, in one pass: there may be as many classes as rows."""
+    classes = _classes(data)
+    sizes = classes.unique(return_counts=True)[1].tolist()
+    return order[classes[order].argsort(stable=True)].split(sizes)
 
 
 def _classes(data: Data) -> Tensor:

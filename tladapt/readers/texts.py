@@ -1,6 +1,7 @@
 """Texts as ids of one length, by a tokenizer that is saved with the model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -8,12 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tladapt.backbones.extras import hub, needed
+from tladapt.backbones.extras import AlteredError, from_hub, needed, repository
+from tladapt.readers.limits import is_whole
 from tladapt.readers.tables import columns_of
 
 PADDING, UNKNOWN = ("[PAD]", "<pad>"), "[UNK]"
 SPECIAL = ["[PAD]", UNKNOWN, "[CLS]", "[SEP]"]
 KINDS = ("wordpiece", "words")
+LONGEST = 100_000  # ids of a text
+AT_ONCE = 2**20  # ids that the library makes before they become a tensor, which takes a tenth of the memory
+FILES = ("config.json", "tokenizer_config.json", "tokenizer.json")  # without one of which a cached tokenizer is a part
 
 
 @dataclass(frozen=True)
@@ -25,14 +30,15 @@ class Texts:
     tokenizer : str
         The JSON of a fast tokenizer: from `tokenizer(name)`, `train_tokenizer(strings)` or `word_tokenizer(words)`.
     length : int
-        Ids per text, >= 1, with those that the tokenizer adds, such as [CLS].
+        Ids per text, 1 to 100 000, with those that the tokenizer adds, such as [CLS].
     text, label : str
         The columns that hold the text and the label.
 
     Raises
     ------
     ValueError
-        If `length` is out of range, the library is missing, or `tokenizer` is none.
+        If `length` is out of range or no more than the tokenizer adds, a name is none, the library is missing, or
+        `tokenizer` is none.
 
     Examples
     --------
@@ -49,25 +55,25 @@ class Texts:
     label: str = "label"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.length, int) or self.length < 1:
-            raise ValueError(f"Texts(length={self.length!r}): expected a whole number of ids, 1 or more")
+        if not is_whole(self.length, 1, LONGEST):
+            raise ValueError(f"Texts(length={self.length!r}): expected a whole number of ids from 1 to {LONGEST}")
+        if not (isinstance(self.text, str) and isinstance(self.label, str)):
+            raise ValueError(f"Texts(text={self.text!r}, label={self.label!r}): expected the names of two columns")
         self._fast  # noqa: B018 (so that it is refused here, and not when the first text is read)
 
     @cached_property
     def _fast(self) -> Any:
         library = needed("tokenizers", extra="text")
-        try:
+        with _refused("the JSON of no fast tokenizer"):
             fast = library.Tokenizer.from_str(self.tokenizer)
             fast.enable_truncation(self.length)
-        except Exception as error:  # the library raises no kind of its own
-            raise ValueError(
-                f"Texts(tokenizer=...): the JSON of no fast tokenizer ({error}); give tokenizer(name), "
-                "train_tokenizer(strings) or word_tokenizer(words)"
-            ) from error
-        known = fast.get_vocab()
-        token = next((token for token in PADDING if token in known), None)
-        given = fast.padding or {"pad_id": known.get(token, 0), "pad_token": token or ""}
-        fast.enable_padding(length=self.length, pad_id=given["pad_id"], pad_token=given["pad_token"])
+            known = fast.get_vocab()
+            token = next((token for token in PADDING if token in known), None)
+            given = fast.padding or {"pad_id": known.get(token, 0), "pad_token": token or ""}
+            fast.enable_padding(length=self.length, pad_id=given["pad_id"], pad_token=given["pad_token"])
+            found = len(fast.encode("").ids)
+        if found != self.length:
+            raise ValueError(f"Texts(length={self.length}): the tokenizer adds {found} ids to every text; give more")
         return fast
 
     @property
@@ -79,10 +85,17 @@ class Texts:
         """The ids of every string and the mask of those that are no padding, int64."""
         if isinstance(strings, str):
             raise TypeError(f"encode({strings!r}): give a list of strings")
-        coded = self._fast.encode_batch(list(strings))
-        ids = torch.tensor([one.ids for one in coded], dtype=torch.long).reshape(-1, self.length)
-        mask = torch.tensor([one.attention_mask for one in coded], dtype=torch.long).reshape(-1, self.length)
+        strings, step = list(strings), max(1, AT_ONCE // self.length)
+        parts = [self._coded(strings[i : i + step]) for i in range(0, max(1, len(strings)), step)]
+        ids, mask = (torch.cat(part) for part in zip(*parts, strict=True))
         return {"input_ids": ids, "attention_mask": mask}
+
+    def _coded(self, strings: list[str]) -> tuple[Tensor, Tensor]:
+        with _refused("no fast tokenizer for these texts"):
+            coded = self._fast.encode_batch(strings)
+            ids = torch.tensor([one.ids for one in coded], dtype=torch.long).reshape(len(coded), self.length)
+            mask = torch.tensor([one.attention_mask for one in coded], dtype=torch.long).reshape(ids.shape)
+        return ids, mask
 
     def answers(self, strings: Sequence[str]) -> Tensor:
         """The ids of every string as labels (n, length), -1 for padding."""
@@ -91,7 +104,8 @@ class Texts:
 
     def decode(self, ids: Tensor) -> list[str]:
         """The text of each row of ids (n, L), without special tokens; -1 is nothing."""
-        return self._fast.decode_batch([[i for i in row if i >= 0] for row in ids.tolist()])
+        with _refused("no fast tokenizer for these ids"):
+            return self._fast.decode_batch([[i for i in row if i >= 0] for row in ids.tolist()])
 
     def read(self, source: Any) -> tuple[dict[str, Tensor], list[str] | None, list[str]]:
         """The texts of a CSV file or data frame, the label of each (None without that column), and their row numbers.
@@ -105,7 +119,7 @@ class Texts:
         if self.text not in columns:
             raise ValueError(
                 f"{name}: no column {self.text!r}; name the one that holds the text with Texts(text=...); there are "
-                f"{', '.join(list(columns)[:10])}"
+                f"{', '.join(column[:60] for column in [*columns][:10])}"
             )
         labels = columns.get(self.label)
         if labels is not None and "" in labels:
@@ -119,6 +133,20 @@ class Texts:
         return {"kind": "texts", **asdict(self)}
 
 
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """Within, whatever the library raises becomes a ValueError: it has no kind of its own, and its panics are none."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(
+            f"Texts(tokenizer=...): {what} ({error}); give tokenizer(name), train_tokenizer(strings) or "
+            "word_tokenizer(words)"
+        ) from error
+
+
 def tokenizer(name: str) -> str:
     """The JSON of the fast tokenizer of a name on the Hugging Face hub, or of a folder written by `save_pretrained`.
 
@@ -127,21 +155,29 @@ def tokenizer(name: str) -> str:
     ValueError
         If transformers is missing, there is no such tokenizer within reach, or it is no fast one.
     """
-    library = needed("transformers", extra="text")
+    library, said = needed("transformers", extra="text"), f"tokenizer({str(name)!r})"
+    repo = repository(str(name), said)
+
+    def load() -> Any:
+        return library.AutoTokenizer.from_pretrained(str(name), trust_remote_code=False, local_files_only=repo is None)
+
     try:
-        with hub():
-            found = library.AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
+        found = from_hub(repo, load, said, wanted=FILES)
+    except AlteredError:
+        raise
     except Exception as error:  # those of the hub and of the file, of many kinds
         raise ValueError(
-            f"tokenizer({str(name)!r}): not to be loaded; give a local folder: where there is a network, "
+            f"{said}: not to be loaded; give a local folder: where there is a network, "
             f"AutoTokenizer.from_pretrained(name).save_pretrained(folder), and bring it here "
             f"({' '.join(str(error).split())[:200]})"
         ) from error
     if (fast := getattr(found, "backend_tokenizer", None)) is None:
         raise ValueError(
-            f"tokenizer({str(name)!r}): {type(found).__name__} is no fast one, which could be saved as JSON; turn "
-            "texts into ids by it yourself"
+            f"{said}: {type(found).__name__} is no fast one, which could be saved as JSON; turn texts into ids by it "
+            "yourself"
         )
+    if fast.get_vocab().keys() <= {*found.all_special_tokens}:  # as the library makes one where its files are missing
+        raise ValueError(f"{said}: it knows no words, for the files of its vocabulary are missing")
     if found.pad_token_id is not None:
         fast.enable_padding(pad_id=found.pad_token_id, pad_token=found.pad_token)
     return fast.to_str()

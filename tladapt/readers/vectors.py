@@ -1,16 +1,23 @@
-"""Word vectors from files of word2vec, GloVe, fastText and gensim."""
+"""Word vectors from files of word2vec, GloVe and fastText, or from gensim."""
 
 import gzip
-import math
+import re
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from tladapt.backbones.extras import needed
+PICKLES = {".kv", ".model"}
+FIRST = re.compile(rb"(\d{1,9}) (\d{1,9})\s*")  # line of a file: how many words, how wide
+WORDS, NUMBERS = 10**7, 2**30  # of a file, at most: 4 GB
+LINE, WORD = 2**20, 2**10  # bytes, at most
 
 
 @dataclass(frozen=True)
@@ -31,90 +38,128 @@ def read_vectors(source: Any, limit: int | None = None) -> Vectors:
     ----------
     source : str, Path, KeyedVectors, Word2Vec or Vectors
         A file in word2vec's text format, with or without its first line (GloVe, fastText), a `.gz` of one; its binary
-        format (`.bin`, `.bin.gz`); what gensim has saved (`.kv`, `.model`); or KeyedVectors, Word2Vec or FastText of
-        gensim. Files but those of text need gensim. What gensim has saved is a pickle, which can run any code: read
-        none that you do not trust.
+        format (`.bin`, `.bin.gz`); or KeyedVectors, Word2Vec or FastText of gensim. What gensim has saved (`.kv`,
+        `.model`) is a pickle, which can run any code, and is not opened.
     limit : int, optional
         At most so many words, the first ones, which in most files are the most frequent.
 
     Raises
     ------
     ValueError, TypeError
-        If there is no such file, it is damaged (naming the line), or gensim is missing.
+        If there is no such file, it is damaged (naming the line or the word), a pickle, or larger than 10 million words
+        or 2^30 numbers, as far as they are read.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"read_vectors(limit={limit}): expected 1 or more")
     if isinstance(source, str | Path):
-        path = Path(source)
-        if not path.is_file():
-            raise ValueError(f"{path}: no such file of word vectors")
-        if {".bin", ".kv", ".model"} & set(path.suffixes):
-            return _of_gensim(_by_gensim(path, limit), limit)
-        return _text(path, limit)
+        return _of_file(Path(source), limit)
     if isinstance(source, Vectors):
         return Vectors(source.words[:limit], source.values[:limit])
     if hasattr(source, "index_to_key") or hasattr(source, "wv"):
-        return _of_gensim(source, limit)
+        keyed = getattr(source, "wv", source)
+        return Vectors(list(keyed.index_to_key[:limit]), torch.tensor(keyed.vectors[:limit], dtype=torch.float32))
     raise TypeError(f"vectors: {type(source).__name__} is no file, no Vectors and no KeyedVectors of gensim")
 
 
-def _by_gensim(path: Path, limit: int | None) -> Any:
-    models = needed("gensim.models", extra="embeddings")
-    try:
-        if ".bin" in path.suffixes:
-            return models.KeyedVectors.load_word2vec_format(str(path), binary=True, limit=limit)
-        return (models.KeyedVectors if path.suffix == ".kv" else models.Word2Vec).load(str(path))
-    except Exception as error:  # of a damaged file, anything
-        raise ValueError(f"{path}: no word vectors that can be read ({' '.join(str(error).split())[:200]})") from error
-
-
-def _of_gensim(source: Any, limit: int | None) -> Vectors:
-    keyed = getattr(source, "wv", source)
-    return Vectors(list(keyed.index_to_key[:limit]), torch.tensor(keyed.vectors[:limit], dtype=torch.float32))
-
-
-def _text(path: Path, limit: int | None) -> Vectors:
-    found: dict[str, list[float]] = {}
-    promised: list[int] | None = None
-    number = width = 0
-    for number, cells in _lines(path):
-        if number == 1 and len(cells) == 2 and all(cell.isdigit() for cell in cells):
-            promised = [int(cell) for cell in cells]
-            width = promised[1]
-            continue
-        values = _numbers(cells[1:], width, f"{path}, line {number}")
-        width = len(values)
-        found.setdefault(cells[0], values)  # of two vectors for one word, the first
+def _of_file(path: Path, limit: int | None) -> Vectors:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file of word vectors")
+    if path.suffix in PICKLES:
+        raise ValueError(
+            f"{path}: a pickle of gensim, which can run any code, and is not opened; if you trust it, pass the object: "
+            f"gensim.models.{'KeyedVectors' if path.suffix == '.kv' else 'Word2Vec'}.load(path)"
+        )
+    rows = _binary(path) if ".bin" in path.suffixes else _text(path)
+    found, numbers = dict[str, np.ndarray](), 0
+    for read, (where, word, values) in enumerate(rows, start=1):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{where}: a number that is not finite, or too large for single precision")
+        found.setdefault(word, values)  # of two vectors for one word, the first
+        numbers += len(values)
         if len(found) == limit:
             break
-    else:
-        if promised is not None and number - 1 != promised[0]:
-            raise ValueError(f"{path}, line {number}: the last one, but line 1 says that {promised[0]} words follow it")
+        if read > WORDS or numbers > NUMBERS:
+            raise ValueError(f"{where}: more than {WORDS} words, or {NUMBERS} numbers; read the first ones with limit=")
     if not found:
         raise ValueError(f"{path}: no word vectors in it")
-    return Vectors(list(found), torch.tensor(list(found.values())))
+    return Vectors(list(found), torch.from_numpy(np.stack(list(found.values()))))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The cells of every line, which is numbered from 1."""
-    number = 0
+def _binary(path: Path) -> Iterator[tuple[str, str, np.ndarray]]:
+    """What messages call it, the word, and its vector; what the first line promises is not believed."""
+    with _named(f"{path}, line 1"), _opened(path) as file:
+        first = FIRST.fullmatch(file.readline(LINE))
+        if first is None or not 0 < (width := int(first[2])) <= LINE:
+            raise ValueError(f"{path}, line 1: expected how many words there are, and how wide their vectors are")
+        for number in range(1, int(first[1]) + 1):
+            where = f"{path}, word {number} of {int(first[1])}"
+            with _named(where):
+                word, data = _word(file), file.read(4 * width)
+                if len(data) < 4 * width:
+                    raise EOFError("it ends here")
+                found = word.decode()
+            yield where, found, np.frombuffer(data, "<f4").astype(np.float32)
+
+
+def _word(file: Any) -> bytes:
+    """What comes before the next space, without the end of the line before."""
+    word = bytearray()
+    while (letter := file.read(1)) not in (b" ", b""):
+        word += letter
+        if len(word) > WORD:
+            raise EOFError(f"no space within {WORD} bytes")
+    return bytes(word).lstrip(b"\n")
+
+
+def _text(path: Path) -> Iterator[tuple[str, str, np.ndarray]]:
+    """What messages call it, the word, and its vector."""
+    promised, number, width = None, 0, 0
+    for number, line in enumerate(_lines(path), start=1):
+        if number == 1 and (first := FIRST.fullmatch(line.encode())):
+            promised, width = int(first[1]), int(first[2])
+            continue
+        word, *cells = line.rstrip().split(" ")
+        values = _numbers(cells, width, f"{path}, line {number}")
+        width = len(values)
+        yield f"{path}, line {number}", word, values
+    if promised is not None and number - 1 != promised:
+        raise ValueError(f"{path}, line {number}: the last one, but line 1 says that {promised} words follow it")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with _named(f"{path}, line 1"), _opened(path) as file:
+        for number in count(1):
+            with _named(f"{path}, line {number}"):
+                line = file.readline(LINE + 1)
+                if len(line) > LINE:
+                    raise EOFError(f"more than {LINE} bytes")
+                text = line.decode()
+            if not line:
+                return
+            yield text
+
+
+def _opened(path: Path) -> Any:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Within, what goes wrong becomes one line that says where."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield number, line.decode("utf-8").rstrip().split(" ")
+        yield
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}, line {number}: no text in UTF-8; a binary file is to be named .bin") from error
-    except (OSError, EOFError) as error:
-        raise ValueError(f"{path}, line {number + 1}: cannot be read ({error})") from error
+        raise ValueError(f"{where}: no text in UTF-8; a binary file is to be named .bin") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{where}: cannot be read ({error})") from error
 
 
-def _numbers(cells: list[str], width: int, where: str) -> list[float]:
+def _numbers(cells: list[str], width: int, where: str) -> np.ndarray:
     if not cells or len(cells) != (width or len(cells)):
         raise ValueError(f"{where}: {len(cells)} numbers after the word, expected {width or 'some'}")
     try:
         values = [float(cell) for cell in cells]
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    if not all(map(math.isfinite, values)):
-        raise ValueError(f"{where}: a number that is not finite")
-    return values
+        raise ValueError(f"{where}: {str(error)[:100]}") from error
+    with np.errstate(over="ignore"):  # which the reader of the file sees
+        return np.array(values, np.float32)

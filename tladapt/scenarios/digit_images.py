@@ -13,6 +13,7 @@ from torchvision.datasets import MNIST, USPS
 from tladapt.backbones import lenet, mlp
 from tladapt.domains import Domain
 from tladapt.methods import DANN, EWC, MMD, Replay
+from tladapt.readers.folders import FORMATS
 from tladapt.scenarios.files import data_folder, torchvision_images
 from tladapt.scenarios.scenario import Scenario
 from tladapt.scenarios.splits import by_class
@@ -134,7 +135,7 @@ def _photographs() -> list[Tensor]:
     if folder.is_dir():
         from PIL import Image
 
-        arrays = [np.array(Image.open(file).convert("RGB")) for file in sorted(folder.glob("*.jpg"))]
+        arrays = [np.array(Image.open(file, formats=FORMATS).convert("RGB")) for file in sorted(folder.glob("*.jpg"))]
     else:
         arrays = list(load_sample_images().images)
     return [torch.from_numpy(np.array(array)).permute(2, 0, 1) for array in arrays]

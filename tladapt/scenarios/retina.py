@@ -12,6 +12,7 @@ from torch import Tensor
 from tladapt.backbones import unet
 from tladapt.domains import Domain
 from tladapt.methods import DANN
+from tladapt.readers.folders import FORMATS
 from tladapt.scenarios.files import find
 from tladapt.scenarios.scenario import Scenario, known
 from tladapt.streams import adaptation
@@ -71,12 +72,13 @@ def _files(folder: Path) -> list[Path]:
 def _image(photograph: Path, vessels: Path, field: Path | None) -> Pieces:
     """The square around the round image: RGB (3, side, side), and per pixel 1 for vessel, 0 for none, -1 outside."""
     try:
-        with Image.open(photograph) as image, Image.open(vessels) as mask:
+        opened = partial(Image.open, formats=FORMATS)
+        with opened(photograph) as image, opened(vessels) as mask:
             rgb, truth = image.convert("RGB"), mask.convert("L")
         if field is None:
             lit = np.asarray(rgb, dtype=int).sum(2) > DARK
         else:
-            with Image.open(field) as mask:
+            with opened(field) as mask:
                 lit = np.asarray(mask.convert("L")) > 127
     except OSError as error:
         raise ValueError(f"{photograph}: no photograph with its masks beside it ({error})") from error
