@@ -1,15 +1,21 @@
 """Weights from local files, and what of them a network can take."""
 
+import hashlib
 import json
 import pickle
+import re
 from collections.abc import Collection
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from tladapt.backbones.extras import AlteredError
 
 SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".safetensors")
 NESTED = ("state_dict", "model")  # under which training scripts keep the weights
@@ -36,6 +42,33 @@ def local(weights: str | Path | None, known: Collection[str], said: str) -> Path
         raise ValueError(f"{said}: no such file")
     names = f"one of {', '.join(known)}" if known else "the name of weights, of which it has none"
     raise ValueError(f"{said}: neither a file that is there nor {names}")
+
+
+def fetched(url: str, said: str) -> Path:
+    """The file of weights from this address: that in torch's cache, or else downloaded; its digest is as its name says.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be downloaded, or its SHA-256 does not begin as the name ends ("resnet18-f37072fd.pth").
+    """
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
+    known = re.search(r"-([0-9a-f]{8,64})\.", file.name)
+    begins = known.group(1) if known else None
+    if not file.exists():
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(file), begins, progress=False)
+        except (OSError, RuntimeError, HTTPException) as error:
+            raise ValueError(
+                f"{said}: {url} is not in the cache and cannot be fetched ({error}); bring it here and give the file "
+                f"as weights=, or lay it into {file.parent}"
+            ) from error
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    if begins and not digest.startswith(begins):  # torch compares it only while it downloads
+        raise AlteredError(f"{said}: {file} is not what was published; delete it, and it is fetched anew")
+    return file
 
 
 def read_state(file: Path, said: str) -> dict[str, Tensor]:

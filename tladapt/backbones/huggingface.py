@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tladapt.backbones.extras import hub, needed
+from tladapt.backbones.extras import AlteredError, from_hub, needed, repository
 
 Source = str | Path | dict[str, Any]
 KNOWN = (
@@ -46,7 +46,7 @@ def network(kind: str, source: Source, builder: str, extra: str = "text") -> Any
         said = f"{builder}({{'model_type': {source.get('model_type')!r}, ...}})"
         config = _configuration(library, source, said)
         try:
-            found = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
+            found = from_hub(None, lambda: auto.from_config(config, dtype=torch.float32, trust_remote_code=False), said)
         except Exception as error:  # of whatever kind the network raises on a size that it cannot have
             raise ValueError(f"{said}: builds no network of this kind ({_line(error)})") from error
     elif isinstance(source, str | Path):
@@ -68,8 +68,8 @@ def _configuration(library: Any, given: dict[str, Any], said: str) -> Any:
     if (kind := given.get("model_type")) not in kinds:
         raise ValueError(f"{said}: no such model_type{_nearest(str(kind), list(kinds.keys()))}")
     try:
-        config = kinds[kind].from_dict(dict(given))
-        known = {*kinds[kind]().to_dict(), *config.attribute_map, *library.GenerationConfig().to_dict()}
+        config, plain = from_hub(None, lambda: (kinds[kind].from_dict(dict(given)), kinds[kind]()), said)
+        known = {*plain.to_dict(), *config.attribute_map, *library.GenerationConfig().to_dict()}
     except Exception as error:  # the checks of the library have exceptions of their own
         raise ValueError(f"{said}: no configuration that can be used ({_line(error)})") from error
     unknown = sorted(given.keys() - known)
@@ -79,19 +79,22 @@ def _configuration(library: Any, given: dict[str, Any], said: str) -> Any:
 
 
 def _trained(auto: Any, source: str, said: str) -> Any:
-    folder = Path(source)
-    local = folder.is_dir()
-    if local and not (folder / "config.json").is_file():
+    repo = repository(source, said)
+    if repo is None and not (Path(source) / "config.json").is_file():
         raise ValueError(f"{said}: no config.json in this folder; give one that save_pretrained has written")
-    if not local and (folder.is_absolute() or source.startswith(".") or len(folder.parts) > 2):
-        raise ValueError(f"{said}: no such folder")
+
+    def load() -> Any:
+        return auto.from_pretrained(
+            source, output_loading_info=True, dtype=torch.float32, trust_remote_code=False, weights_only=True,
+            local_files_only=repo is None,
+        )  # fmt: skip
+
     try:
-        with hub():
-            found, about = auto.from_pretrained(
-                source, output_loading_info=True, dtype=torch.float32, trust_remote_code=False, weights_only=True
-            )
+        found, about = from_hub(repo, load, said)
+    except AlteredError:
+        raise
     except Exception as error:  # those of the hub, of the archive and of the network, of many kinds
-        if local:
+        if repo is None:
             raise ValueError(f"{said}: this folder cannot be loaded ({_line(error)})") from error
         raise ValueError(
             f"{said}: neither in the cache nor to be fetched{_nearest(source, KNOWN)}; give a local folder: where "

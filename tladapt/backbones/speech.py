@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-from tladapt.backbones.extras import hub, needed
+from tladapt.backbones.extras import AlteredError, from_hub, needed, repository
 from tladapt.backbones.huggingface import network, recipe_of
 from tladapt.layers.positions import within
 from tladapt.model import Model
@@ -142,9 +142,12 @@ def _extractor(name: str | Path | dict[str, Any]) -> Any:
     """How the checkpoint wants its sounds; None where it does not say."""
     if isinstance(name, dict):
         return None
+    said = f"speech({str(name)!r})"
+    kind = needed("transformers", "speech").Wav2Vec2FeatureExtractor
     try:
-        with hub():
-            return needed("transformers", "speech").Wav2Vec2FeatureExtractor.from_pretrained(str(name))
+        return from_hub(repository(str(name), said), lambda: kind.from_pretrained(str(name)), said)
+    except AlteredError:
+        raise
     except (OSError, ValueError):
         return None
 

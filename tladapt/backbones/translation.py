@@ -1,5 +1,6 @@
 """Sequence to sequence: T5, Marian and every other that transformers' AutoModelForSeq2SeqLM knows."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -138,13 +139,15 @@ class Decoder(nn.Module):
 
     def _greedy(self, features: Tensor, seen: Tensor) -> Tensor:
         token = torch.full((len(features), 1), self.start, device=features.device)
+        known = inspect.signature(self.network.forward).parameters
+        name = "cache" if "cache" in known else "past_key_values"  # before transformers 5.24
         going, cache, steps = token == token, None, list[Tensor]()
         while len(steps) < self.length and going.any():
             said = self.network(
-                encoder_outputs=(features,), attention_mask=seen, decoder_input_ids=token, past_key_values=cache,
-                use_cache=True,
+                encoder_outputs=(features,), attention_mask=seen, decoder_input_ids=token, use_cache=True,
+                **{name: cache},
             )  # fmt: skip
-            logits, cache = said.logits[:, -1:], said.past_key_values
+            logits, cache = said.logits[:, -1:], said[name]
             if self.never:
                 logits = logits.index_fill(-1, torch.tensor(self.never, device=logits.device), NEVER)
             steps.append(logits.masked_fill(~going[..., None], 0.0))

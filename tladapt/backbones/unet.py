@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tladapt.backbones.checkpoints import load_into, local, plain, read_state
-from tladapt.backbones.extras import hub, needed
+from tladapt.backbones.extras import AlteredError, from_hub, needed
 from tladapt.layers.normalise import IMAGENET, Normalise
 from tladapt.model import Model
 
@@ -70,10 +70,15 @@ def unet(
         path = path / "model.safetensors"
     fetched = None if path is not None or weights is None else True if encoder.startswith("tu-") else weights
     number = classes if isinstance(classes, int) else len(classes)
+
+    def load() -> tuple[Any, tuple[Sequence[float], Sequence[float]]]:
+        network = smp.Unet(encoder, encoder_weights=fetched, in_channels=channels, classes=number, **extra)
+        return network, _scale(smp, encoder, fetched)
+
     try:
-        with hub():
-            network = smp.Unet(encoder, encoder_weights=fetched, in_channels=channels, classes=number, **extra)
-        mean, std = _scale(smp, encoder, fetched)
+        network, (mean, std) = from_hub(_repository(smp, encoder, fetched), load, said)
+    except AlteredError:
+        raise
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         if fetched is None:
@@ -149,6 +154,15 @@ def _as_saved(folder: Path, encoder: str, channels: int, said: str) -> dict[str,
     if there != (encoder, channels):
         raise ValueError(f"{said}: {folder} holds another network, unet({there[0]!r}, channels={there[1]!r})")
     return {key: value for key, value in about.items() if key not in OWN and not key.startswith("_")}
+
+
+def _repository(smp: Any, encoder: str, fetched: Any) -> str | None:
+    """Where on the hub the weights of the encoder are."""
+    if fetched is None:
+        return None
+    if encoder.startswith("tu-"):
+        return needed("timm", extra="timm").models.get_pretrained_cfg(encoder.removeprefix("tu-")).hf_hub_id
+    return smp.encoders.encoders[encoder]["pretrained_settings"][fetched]["repo_id"]
 
 
 def _scale(smp: Any, encoder: str, fetched: Any) -> tuple[Sequence[float], Sequence[float]]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from tladapt.backbones.checkpoints import load_into, local, plain, read_state
-from tladapt.backbones.extras import hub, needed
+from tladapt.backbones.checkpoints import fetched, load_into, local, plain, read_state
+from tladapt.backbones.extras import AlteredError, from_hub, needed
 from tladapt.layers.normalise import Normalise
 from tladapt.model import Model
 from tladapt.readers.folders import INTERPOLATIONS, Images
@@ -105,7 +105,7 @@ def _of_torchvision(name: str, weights: Any, number: int, options: dict[str, Any
     except (TypeError, ValueError) as error:
         raise ValueError(f"{said}: options={options!r} do not fit ({error})") from error
     if weights is not None:
-        state = read_state(file, said) if file else _fetched(chosen, said)
+        state = read_state(file or fetched(chosen.url, said), said)
         state = {OLD.sub(r"\1\2", key): value for key, value in state.items() if not _auxiliary(key, network)}
         load_into(network, state, [_last(network) or "classifier.1"], said)
     as_trained: Any = chosen.transforms()
@@ -121,16 +121,6 @@ def _of_torchvision(name: str, weights: Any, number: int, options: dict[str, Any
     return Found(network, mean, std, Images(size, 3, crop, how), name)
 
 
-def _fetched(chosen: Any, said: str) -> dict[str, Tensor]:
-    try:
-        return dict(chosen.get_state_dict(progress=False, check_hash=True, map_location="cpu"))
-    except (OSError, RuntimeError) as error:
-        raise ValueError(
-            f"{said}: {chosen.url} is not in the cache and cannot be fetched ({error}); bring it here and give "
-            f"the file as weights=, or lay it into {Path(torch.hub.get_dir()) / 'checkpoints'}"
-        ) from error
-
-
 def _auxiliary(key: str, network: nn.Module) -> bool:
     """Whether it is of an auxiliary classifier that the network goes without."""
     part = key.partition(".")[0]
@@ -143,10 +133,12 @@ def _of_timm(name: str, weights: Any, number: int, options: dict[str, Any], said
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{arch}.*")]
     file = local(weights, ["DEFAULT", *tags] if tags else [], said)
     fetch = weights is not None and file is None
-    tag = weights if fetch and weights != "DEFAULT" else tag
+    full = f"{arch}.{weights if fetch and weights != 'DEFAULT' else tag}".rstrip(".")
     try:
-        with hub():
-            network = timm.create_model(f"{arch}.{tag}".rstrip("."), fetch, num_classes=number, **options)
+        repo = _repository(timm, full, said) if fetch else None
+        network = from_hub(repo, lambda: timm.create_model(full, fetch, num_classes=number, **options), said)
+    except AlteredError:
+        raise
     except (OSError, RuntimeError, TypeError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())[:300]
         if not fetch:
@@ -185,6 +177,14 @@ def _timm(name: str, said: str) -> Any:
         near = difflib.get_close_matches(arch, [*names, *timm.list_models()], 3, 0.5)
         raise ValueError(f"{said}: neither torchvision nor timm has it; near to it: {', '.join(near) or 'none'}")
     return timm
+
+
+def _repository(timm: Any, name: str, said: str) -> str | None:
+    """Where on the hub its weights are; what comes from elsewhere is brought to where timm looks for it."""
+    about = timm.models.get_pretrained_cfg(name)
+    if about is not None and about.url and not about.hf_hub_id:
+        fetched(about.url, said)
+    return about.hf_hub_id if about else None
 
 
 def _ending_linear(network: Any, heads: list[str], number: int) -> nn.Module:
