@@ -15,6 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import torch
+from kept import Kept
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -51,22 +52,26 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     versions = ", ".join(map(" ".join, environment().items()))
-    few = options.setting == "few"
+    few, kept = options.setting == "few", Kept(Path("runs") / "defaults.json", environment())
     scored = "the mean of the accuracies on both halves, in %" if few else "accuracy on the shifted half in %"
     lines = [
         f"`python benchmarks/defaults.py {options.setting} --seeds {options.seeds}`; {versions}; {scored}",
         "", f"| | {' | '.join(SHIFTS)} | mean |", "|---|" + "---|" * (len(SHIFTS) + 1),
     ]  # fmt: skip
     for name, method in (FEW if few else CANDIDATES).items():
-        scores = [score(options.setting, method, shift, options.seeds) for shift in SHIFTS.values()]
+        scores = [
+            kept(f"{options.setting} | {name} | {how} | {options.seeds}", score, options, method, shift)
+            for how, shift in SHIFTS.items()
+        ]
         cells = [*scores, sum(scores) / len(scores)]
         lines.append(f"| `{name}` | {' | '.join(f'{100 * cell:.1f}' for cell in cells)} |")
         print(lines[-1], flush=True)
         (options.out / f"defaults-{options.setting}.md").write_text("\n".join(lines) + "\n")
 
 
-def score(setting: str, method: Callable[[], Method], shift: list[list[float]], seeds: int) -> float:
+def score(options: argparse.Namespace, method: Callable[[], Method], shift: list[list[float]]) -> float:
     """The mean accuracy on the shifted half; on both halves for a trained network."""
+    setting, seeds = options.setting, options.seeds
     scenario, x, y = on_mnist() if setting == "mnist" else on_digits()
     half = len(x) // 2
     source = Domain("source", (x[:half], y[:half]), 0.2, classes=10)

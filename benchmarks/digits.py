@@ -6,12 +6,12 @@ Writes `digits.md` and `digits.json`; a cell that is already in the JSON of the 
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
+from kept import Kept
 
 from tladapt.backbones import cnn
 from tladapt.display.table import percent
@@ -122,22 +122,24 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    store = options.out / "digits.json"
-    stored = json.loads(store.read_text()) if store.exists() else {}
-    cells = stored.get("cells", {}) if stored.get("environment") == environment() else {}
+    kept = Kept(options.out / "digits.json", environment())
     versions = ", ".join(map(" ".join, environment().items()))
     lines = [f"`python benchmarks/digits.py --seeds {options.seeds}`; {versions}; final accuracy in %, mean ± sd"]
     for title, (scenario, rows) in TABLES.items():
+        made = scenario()
         lines += ["", f"**{title}**", "", HEADER, "|---|---|---|---|---|"]
         for name, method, baseline in rows:
-            for seed in range(options.seeds):
-                key = f"{title} | {name} | {seed}"
-                if key not in cells:
-                    cells[key] = scenario().run(method(), seed=seed, baseline=baseline, progress=False).to_dict()
-                    store.write_text(json.dumps({"environment": environment(), "cells": cells}))
-            lines.append(row(name, [cells[f"{title} | {name} | {seed}"] for seed in range(options.seeds)]))
+            runs = [
+                kept(f"{title} | {name} | {seed}", final, made, method, seed, baseline) for seed in range(options.seeds)
+            ]
+            lines.append(row(name, runs))
             print(lines[-1], flush=True)
     (options.out / "digits.md").write_text("\n".join(lines) + "\n")
+
+
+def final(scenario: Scenario, method: Callable[[], Method], seed: int, baseline: str | None) -> dict:
+    """The report of one run."""
+    return scenario.run(method(), seed=seed, baseline=baseline, progress=False).to_dict()
 
 
 def row(name: str, runs: list[dict]) -> str:

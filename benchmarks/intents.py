@@ -6,13 +6,13 @@ Writes `intents.md`; every finished run is kept in `runs/intents.json`.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
-from digits import HEADER, row
+from digits import HEADER, final, row
+from kept import Kept
 
 from tladapt import EWC, LwF, Method, Replay
 from tladapt.report import environment
@@ -39,22 +39,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    store = Path("runs") / "intents.json"
-    store.parent.mkdir(exist_ok=True)
-    stored = json.loads(store.read_text()) if store.exists() else {}
-    cells = stored.get("cells", {}) if stored.get("environment") == environment() else {}
+    kept = Kept(Path("runs") / "intents.json", environment())
     versions = ", ".join(map(" ".join, environment().items()))
     lines = [f"`python benchmarks/intents.py --seeds {options.seeds}`; {versions}; final accuracy in %, mean ± sd"]
     for increment in ("task", "class"):
         scenario = intents(increment)
         lines += ["", f"**intents, {increment}-incremental**", "", HEADER, "|---|---|---|---|---|"]
         for name, (method, baseline) in ROWS.items():
-            keys = [f"{increment} | {name} | {seed}" for seed in range(options.seeds)]
-            for seed, key in enumerate(keys):
-                if key not in cells:
-                    cells[key] = scenario.run(method(), seed=seed, baseline=baseline, progress=False).to_dict()
-                    store.write_text(json.dumps({"environment": environment(), "cells": cells}))
-            lines.append(row(name, [cells[key] for key in keys]))
+            runs = [
+                kept(f"{increment} | {name} | {seed}", final, scenario, method, seed, baseline)
+                for seed in range(options.seeds)
+            ]
+            lines.append(row(name, runs))
             print(lines[-1], flush=True)
     (options.out / "intents.md").write_text("\n".join(lines) + "\n")
 

@@ -11,9 +11,11 @@ import argparse
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from defaults import SHIFTS, warped
+from kept import Kept
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -72,7 +74,7 @@ def accuracy(model: Model, data: Data) -> float:
     return float((logits(model, data, 1).argmax(1) == data.y).double().mean())
 
 
-def measured(scenario: Scenario, shifted: bool, seed: int) -> list[float]:
+def measured(scenario: Scenario, shifted: bool, seed: int) -> list[Any]:
     """One row of the table."""
     source, target = domains_of(scenario.ceiling or ())
     classes, target = len(target.classes), copy.copy(target)
@@ -92,7 +94,7 @@ def measured(scenario: Scenario, shifted: bool, seed: int) -> list[float]:
     for model, method in zip(models, METHODS.values(), strict=True):
         fit(model, [source, (source, target.unlabelled())], method(), learned=1, seed=seed, progress=False, **options)
         row.append(distance(true, label_shift(model, source, target).estimate))
-    return row + [accuracy(m, target.test) + 1j * accuracy(shift.correct(m), target.test) for m in models]  # type: ignore
+    return row + [(accuracy(m, target.test), accuracy(shift.correct(m), target.test)) for m in models]
 
 
 def main() -> None:
@@ -104,13 +106,18 @@ def main() -> None:
     torch.set_num_threads(1)
     runs = [(f"made: {name}", made(rows), cutting) for name, rows in MADE.items() for cutting in (False, True)]
     runs += [(name, named(name), cutting) for name in CUT + TRUE for cutting in (False, True)[: 1 + (name in CUT)]]
+    kept = Kept(Path("runs") / "label_shift.json", environment())
     versions = ", ".join(map(" ".join, environment().items()))
     lines = [f"`python benchmarks/label_shift.py --seeds {options.seeds}`; {versions}; the mean over the seeds", ""]
     lines += [f"| | {' | '.join(COLUMNS)} |", "|---|" + "---|" * len(COLUMNS)]
     for name, scenario, cutting in runs:
-        rows = torch.tensor([measured(scenario, cutting, seed) for seed in range(options.seeds)]).mean(0).tolist()
-        cells = [f"{cell.real:.2f}" + f" to {cell.imag:.2f}" * (i >= len(COLUMNS) - 3) for i, cell in enumerate(rows)]
-        lines.append(f"| {name}{', cut' * cutting} | {' | '.join(cells)} |")
+        title = f"{name}{', cut' * cutting}"
+        rows = [kept(f"{title} | {seed}", measured, scenario, cutting, seed) for seed in range(options.seeds)]
+        means = [torch.tensor(column, dtype=torch.float64).mean(0).tolist() for column in zip(*rows, strict=True)]
+        cells = [
+            " to ".join(f"{value:.2f}" for value in (cell if isinstance(cell, list) else [cell])) for cell in means
+        ]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
         (options.out / "label_shift.md").write_text("\n".join(lines) + "\n")
 

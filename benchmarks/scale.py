@@ -12,7 +12,6 @@ Target: from 2 to 200 stages, time and memory per stage of EWC, LwF and Replay s
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from kept import Kept
 from loops.alignments import ALIGNMENTS, SIZES, costs
 from loops.long_streams import HELD, RUNS, images, memory, pairs
 from loops.scale_tables import NOTES, alignments_table, figures, streams_table
@@ -34,22 +34,11 @@ ROUNDS = 15  # of an alignment, for each repeat
 ENOUGH = 50  # stages: shorter streams are repeated until there are as many
 
 
-class Store:
-    """Figures by key, kept in a file; each is measured once, in a process of its own."""
-
-    def __init__(self, file: Path, settings: dict[str, Any]) -> None:
-        self.file, self.settings = file, settings
-        found = json.loads(file.read_text()) if file.exists() else {}
-        self.cells: dict[str, Any] = found["cells"] if found.get("settings") == settings else {}
-
-    def __call__(self, key: str, measure: Callable[..., Any], *arguments: Any) -> Any:
-        """The figures of this key, measured now if they are not there."""
-        if key not in self.cells:
-            print(key, file=sys.stderr, flush=True)
-            with ProcessPoolExecutor(1, get_context("spawn")) as process:
-                self.cells[key] = process.submit(measure, *arguments).result()
-            self.file.write_text(json.dumps({"settings": self.settings, "cells": self.cells}) + "\n")
-        return self.cells[key]
+def apart(measure: Callable[..., Any], *arguments: Any) -> Any:
+    """What is measured in a process of its own."""
+    print(measure.__name__, *(argument for argument in arguments if isinstance(argument, str | int)), file=sys.stderr)
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(measure, *arguments).result()
 
 
 @contextmanager
@@ -62,25 +51,24 @@ def freed_at_once() -> Iterator[None]:
         del os.environ["MALLOC_MMAP_THRESHOLD_"]
 
 
-def streamed(store: Store, name: str, options: argparse.Namespace, data: Any) -> dict[int, dict[str, Any]]:
+def streamed(kept: Kept, name: str, options: argparse.Namespace, data: Any) -> dict[int, dict[str, Any]]:
     """The figures of one method, by the length of the stream."""
     rest = data, options.threads, options.device
     short, found = RUNS[name].short, dict[int, dict[str, Any]]()
     with freed_at_once():
-        held = {n: store(f"memory | {name} | {n}", memory, name, n, *rest) for n in (short, *options.lengths)}
+        held = {n: kept(f"memory | {name} | {n}", apart, memory, name, n, *rest) for n in (short, *options.lengths)}
     for n in options.lengths:
         repeats = range(options.repeats * (1 if options.quick else max(1, ENOUGH // n)))
-        runs = [store(f"pairs | {name} | {n} | {i}", pairs, name, n, *rest) for i in repeats]
+        runs = [kept(f"pairs | {name} | {n} | {i}", apart, pairs, name, n, *rest) for i in repeats]
         found[n] = figures(runs, held[n], held[short])
     return found
 
 
-def aligned(store: Store, name: str, axis: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+def aligned(kept: Kept, name: str, axis: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """What one alignment costs at each size along one axis."""
     sizes, rounds = SIZES[axis][: 2 if options.quick else None], (3 if options.quick else ROUNDS) * options.repeats
-    return store(
-        f"alignment | {name} | {axis} | {rounds}", costs, name, axis, sizes, rounds, options.threads, options.device
-    )
+    key, rest = f"alignment | {name} | {axis} | {rounds}", (options.threads, options.device)
+    return kept(key, apart, costs, name, axis, sizes, rounds, *rest)
 
 
 def missed(name: str, length: int, found: dict[str, Any]) -> list[str]:
@@ -119,10 +107,10 @@ def main() -> None:
     stem = "-".join(["scale", *["cuda"] * (options.device == "cuda"), *["quick"] * options.quick])
     options.out.mkdir(parents=True, exist_ok=True)
     settings = {**environment(options.device), "threads": options.threads, "steps per stage": options.steps}
-    store, data = Store(options.out / f"{stem}.json", settings), images(options.steps)
-    streams = {name: streamed(store, name, options, data) for name in RUNS if name in options.only}
+    kept, data = Kept(options.out / f"{stem}.json", settings), images(options.steps)
+    streams = {name: streamed(kept, name, options, data) for name in RUNS if name in options.only}
     alignments = {
-        (name, axis): aligned(store, name, axis, options)
+        (name, axis): aligned(kept, name, axis, options)
         for name in ALIGNMENTS if name in options.only for axis in SIZES
     }  # fmt: skip
     tables = [table for table in (streams_table(streams), alignments_table(alignments)) if table]

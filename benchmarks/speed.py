@@ -5,7 +5,8 @@
 Split-MNIST (5 tasks, MLP 784-400-400-10, Adam, batch 128, one epoch) for fine-tuning, Replay(1000), EWC and LwF; MNIST
 to USPS (LeNet, SGD, 64 + 64) for DANN, CORAL and MMD. Evaluation is not timed; the accuracy of every loop stands beside
 its time. Every repeat runs all loops of a method in turns, and a ratio is that of two loops of one repeat: what slows
-the machine slows both. Writes `speed.json` and `speed.md`; with --check, exit code 1 if a target is missed.
+the machine slows both. One that was stopped goes on with the next method. Writes `speed.json` and `speed.md`; with
+--check, exit code 1 if a target is missed.
 """
 
 import argparse
@@ -23,8 +24,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from kept import Kept
 from loops import by_hand, ours, peers, settings
 from torch import nn
+
+from tladapt.report import environment
 
 warnings.simplefilter("ignore")  # the peers warn of their own future
 BY_HAND: dict[str, Callable[..., None]] = {
@@ -139,10 +143,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     sequence, pair = settings.sequence(options.device), settings.two_domains(options.device)
+    how = {name: str(value) for name, value in vars(options).items() if name in ("repeats", "threads", "device")}
+    kept = Kept(Path("runs") / "speed.json", {**environment(options.device), **how})
     results = {
-        name: measured(name, sequence if name in ours.SEQUENTIAL else pair, options.repeats, options.device)
+        name: kept(name, measured, name, sequence if name in ours.SEQUENTIAL else pair, options.repeats, options.device)
         for name in options.only
     }
+    kept.forget()
     machine = platform.machine() if options.device == "cpu" else torch.cuda.get_device_name()
     about = (
         f"Medians of {options.repeats} repeats; ratios of pairs with a 95 % interval; {machine}, {options.threads} "

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from kept import Kept
 
 from tladapt.display.table import percent
 from tladapt.evaluation import Evaluator, mean, spread
@@ -47,8 +48,9 @@ def main() -> None:
         f"`python benchmarks/unlabelled.py --seeds {options.seeds}`; {versions}; at the end, in %, mean ± sd", "",
         f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|",
     ]  # fmt: skip
+    kept = Kept(Path("runs") / "unlabelled.json", environment())
     for name, scenario, method, baseline in ROWS:
-        runs = [final(scenario, method(), seed, baseline) for seed in range(options.seeds)]
+        runs = [kept(f"{name} | {seed}", final, scenario, method(), seed, baseline) for seed in range(options.seeds)]
         cells = [percent(mean(values), spread(values)) for values in zip(*runs, strict=True)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
