@@ -384,6 +384,11 @@ def test_a_model_of_pickle_is_refused_and_not_run(refused, saved, tmp_path):
         def __reduce__(self):
             return Path.touch, (tmp_path / "canary",)
 
+    for kind in ("images", "rows"):  # whoever puts a pickle there does not name its digest
+        path = saved[kind] / "model.json"
+        about = json.loads(path.read_text())
+        del about["sha256"]
+        path.write_text(json.dumps(about))
     for content in (pickle.dumps(Evil()), pickle.dumps({"weight": 1})):
         (saved["images"] / "model.safetensors").write_bytes(content)
         assert "images" in refused("predict", saved["images"], saved["picture"])

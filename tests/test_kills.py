@@ -120,6 +120,21 @@ def test_many_processes_are_killed_and_nothing_is_lost(processes, whole, tmp_pat
     check(processes, whole, tmp_path, MANY)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(BUILDS)))
+def test_a_new_interpreter_goes_on_whatever_order_its_sets_have(number, processes, whole, tmp_path, monkeypatch):
+    expected, seconds = whole(number)
+    process = started_with(processes, number, 1, tmp_path)
+    process.join(seconds / 2)
+    process.kill()
+    process.join()
+    monkeypatch.setenv("PYTHONHASHSEED", str(number + 1))
+    process = started_with(multiprocessing.get_context("spawn"), number, 1, tmp_path)
+    process.join()
+    assert process.exitcode == 0
+    assert found_in(tmp_path) == expected
+
+
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "tladapt", *map(str, arguments)]
 

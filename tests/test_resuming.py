@@ -104,6 +104,18 @@ def test_whatever_the_settings_are(rest: dict, tmp_path: Path, monkeypatch):
     assert same(run(SUMS[0], tmp_path, **rest), whole)
 
 
+def test_a_memory_on_disk_is_part_of_the_checkpoint(tmp_path: Path, monkeypatch):
+    (tmp_path / "memory").mkdir()
+
+    def build() -> Method:
+        return DANN() + Replay(10, folder=str(tmp_path / "memory"))
+
+    whole = run(build)
+    for step in (8, 5):
+        stopped_at(step, build, tmp_path / "run", monkeypatch)
+    assert same(run(build, tmp_path / "run"), whole)
+
+
 def test_a_finished_run_gives_its_report_and_model_without_a_step(tmp_path: Path, monkeypatch):
     whole = run(SUMS[0], tmp_path)
 

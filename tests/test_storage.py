@@ -1,6 +1,7 @@
 """A model on disk: what is saved comes back bit for bit, and what is damaged is refused in one line."""
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,38 @@ def test_truncated_weights_are_refused_in_one_line(size, tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(path.read_bytes()[:size])
     refusal(tmp_path)
+
+
+def test_weights_that_were_saved_with_another_file_are_refused(tmp_path):
+    for name in ("a", "b"):
+        mlp(64, (8,), classes=2).save(tmp_path / name)
+    (tmp_path / "a" / "model.safetensors").write_bytes((tmp_path / "b" / "model.safetensors").read_bytes())
+    assert "not the one that model.json was saved with" in refusal(tmp_path / "a")
+
+
+def test_models_that_were_saved_before_there_were_digests_are_loaded(tmp_path):
+    mlp(64, (8,), classes=2).save(tmp_path)
+    about = json.loads((tmp_path / "model.json").read_text())
+    del about["sha256"]
+    (tmp_path / "model.json").write_text(json.dumps(about))
+    Model.load(tmp_path)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_disk_that_is_full_leaves_the_model_that_was_there(there, tmp_path, monkeypatch):
+    old, new = mlp(64, (8,), classes=2), mlp(64, (80_000,), classes=2)
+    if there:
+        old.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(ValueError, match=r"cannot write .*model\.safetensors'") as caught:
+            new.save(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", "3", '"text"', "\x00\x01"])
