@@ -18,7 +18,7 @@ from tladapt.readers.tables import is_number
 
 ROWS, VALUES = 512, 2**27  # that go through the network at once, at most
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for the beginning of one
-MISFIT = (AttributeError, IndexError, KeyError, RuntimeError, TypeError)  # what networks raise on inputs of other kinds
+MISFIT = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)  # by networks on inputs of other kinds
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -61,7 +61,8 @@ def _cell(text: str) -> str:
 def _at_once(data: Data) -> int:
     """How many rows go through the network at once: fewer, where they are large."""
     shapes = data.shape.values() if isinstance(data.shape, dict) else [data.shape]
-    return max(1, min(ROWS, VALUES // sum(torch.Size(shape).numel() for shape in shapes)))
+    size = sum(torch.Size(shape).numel() for shape in shapes)
+    return max(1, min(ROWS, VALUES // max(1, size)))  # rows of no columns have no size
 
 
 @torch.no_grad()

@@ -1,33 +1,68 @@
 """A model on disk: weights as safetensors, the rest as JSON; nothing in them can be executed."""
 
 import copy
+import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import FailFast
+from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tladapt import backbones
-from tladapt.model import PRECISIONS, Model
+from tladapt.model import Model
+from tladapt.storage.budget import Budget
+from tladapt.storage.documents import STRICT, checked, one_line, read_document
+from tladapt.storage.files import made, replacing, write_text
 
 SCHEMA = 1
+WEIGHTS = "model.safetensors"
+SIZE, PARTS = 2**26, 4_000_000  # bytes and values of the largest model.json: that of a large tokenizer
+
+
+@dataclass(config=STRICT)
+class _About:
+    """What model.json says."""
+
+    recipe: dict[str, Any] | None
+    classes: Annotated[list[str], FailFast()]
+    inputs: dict[str, Any]
+    batchnorm: Literal["joint", "per-domain", "frozen"]
+    precision: Literal["float32", "bfloat16"] = "float32"  # that of models saved before there was a choice
+    sha256: str | None = None  # of the weights; models saved before it was kept have none
 
 
 def save_model(model: Model, folder: str | Path) -> None:
-    """Write `model.safetensors` and `model.json` into `folder`; the architecture itself is code and is not saved."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    about = {"schema": SCHEMA, "recipe": model.recipe, "classes": model.classes, "inputs": model.inputs}
-    about |= {"batchnorm": model.batchnorm, "precision": model.precision}
+    """Write `model.safetensors` and `model.json` into `folder`; the architecture itself is code and is not saved.
+
+    Each is replaced as a whole or not at all, and the one names the digest of the other.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be written.
+    """
+    folder = made(Path(folder))
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
-    save_file(weights, folder / "model.safetensors")
-    (folder / "model.json").write_text(json.dumps(about, indent=1) + "\n")
+    with replacing(folder / WEIGHTS) as temporary:
+        try:
+            save_file(weights, temporary)
+        except SafetensorError as error:  # which does not tell what the system said
+            raise OSError(f"{error}") from error
+        digest = _digest(temporary)
+    about = {"schema": SCHEMA, "recipe": model.recipe, "classes": model.classes, "inputs": model.inputs}
+    about |= {"batchnorm": model.batchnorm, "precision": model.precision, "sha256": digest}
+    write_text(folder / "model.json", json.dumps(about, indent=1) + "\n")
 
 
 def load_model(folder: str | Path, module: nn.Module | None = None) -> Model:
     """The model saved in `folder`; `module` is the network, or the `Model`, it was, if that was your own.
+
+    Nothing of the folder is executed, nothing is loaded from elsewhere, and a network that is built from it takes no
+    more memory and time than its weights justify, whoever wrote it.
 
     Raises
     ------
@@ -37,40 +72,54 @@ def load_model(folder: str | Path, module: nn.Module | None = None) -> Model:
     folder = Path(folder)
     try:
         about, weights = _read(folder)
-        model = _build(about, module)
-        model.reserve(max([1, *(len(value) for name, value in weights.items() if name.endswith(".met"))]))
+        model = _build(about, weights, module)
         model.load_state_dict(weights)
-        model.inputs, model.precision = dict(about["inputs"]), _precision(about)
+        model.inputs, model.precision = dict(about.inputs), about.precision
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"Model.load({str(folder)!r}): {reason}") from error
+        raise ValueError(f"Model.load({str(folder)!r}): {one_line(error)}") from error
     return model.eval()
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    about = json.loads((folder / "model.json").read_text())
-    if not isinstance(about, dict):
-        raise ValueError("model.json holds no model")
-    if (schema := about.get("schema")) != SCHEMA:
-        raise ValueError(f"model.json has schema {schema}, expected {SCHEMA}")
-    if missing := {"recipe", "classes", "inputs", "batchnorm"} - about.keys():
-        raise ValueError(f"model.json lacks {min(missing)!r}")
-    return about, load_file(folder / "model.safetensors")
+def _read(folder: Path) -> tuple[_About, dict[str, Tensor]]:
+    found = read_document(folder / "model.json", SIZE, PARTS, finite=False)  # some configurations hold infinity
+    if (schema := found.get("schema")) != SCHEMA:
+        raise ValueError(f"model.json has schema {repr(schema)[:40]}, expected {SCHEMA}")
+    try:
+        about = checked(_About, {name: found[name] for name in _About.__dataclass_fields__ if name in found})
+        json.dumps(about.inputs, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f"model.json: {error}") from error
+    path = folder / WEIGHTS
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path.name} is no file")
+    if about.sha256 is not None and _digest(path) != about.sha256:
+        raise ValueError(f"{path.name} is damaged, or not the one that model.json was saved with")
+    weights = load_file(path)
+    if strange := [name for name, value in weights.items() if value.is_complex()]:
+        raise ValueError(f"{path.name}: {strange[0]!r} holds complex numbers")
+    return about, weights
 
 
-def _precision(about: dict[str, Any]) -> str:
-    """That of models saved before there was a choice is single precision."""
-    if (found := about.get("precision", PRECISIONS[0])) not in PRECISIONS:
-        raise ValueError(f"model.json has the precision {found!r}, expected one of {', '.join(map(repr, PRECISIONS))}")
-    return found
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _build(about: dict[str, Any], module: nn.Module | None) -> Model:
-    classes, batchnorm, recipe = tuple(map(str, about["classes"])), about["batchnorm"], about["recipe"]
+def _build(about: _About, weights: dict[str, Tensor], module: nn.Module | None) -> Model:
+    model = _of_your_own(about, module)
+    with Budget(weights):
+        if model is None:
+            widest = max([0, *(side for value in weights.values() if value.numel() for side in value.shape)])
+            model = backbones.build(about.recipe, about.classes, about.batchnorm, widest)
+        model.reserve(max([1, *(len(value) for name, value in weights.items() if name.endswith(".met"))]))
+    return model
+
+
+def _of_your_own(about: _About, module: nn.Module | None) -> Model | None:
     if isinstance(module, Model):
         return copy.deepcopy(module)
     if module is not None:
-        return Model.of(module, classes, batchnorm=batchnorm, recipe=recipe)
-    if recipe is None:
+        return Model.of(module, about.classes, batchnorm=about.batchnorm, recipe=about.recipe)
+    if about.recipe is None:
         raise ValueError("made from your own network; pass one of its kind as module=")
-    return backbones.build(recipe, classes, batchnorm)
+    return None

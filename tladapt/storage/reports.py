@@ -1,32 +1,108 @@
 """A report on disk, as JSON."""
 
-import json
+from dataclasses import field
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, FailFast
+from pydantic.dataclasses import dataclass
+from typing_extensions import TypedDict
 
 from tladapt.report import SCHEMA, Report
+from tladapt.storage.documents import STRICT, checked, one_line, read_document
+from tladapt.storage.files import write_json
+
+SIZE, PARTS = 2**22, 300_000  # bytes and values of the largest report
+CELLS = 100_000  # of its table; more take minutes to show
+LATEST = 2**31  # stage
+LARGEST = 1e100  # of a score: means and differences of such are finite
+
+
+def _bounded(value: float) -> float:
+    if abs(value) > LARGEST:
+        raise ValueError(f"{value} is out of range")
+    return value
+
+
+Score = Annotated[float, AfterValidator(_bounded)] | None
+Scores = Annotated[list[Annotated[list[Score], FailFast()]], FailFast()]
+Texts = Annotated[list[str], FailFast()]
+
+
+class _Shift(TypedDict):
+    source: list[float]
+    estimate: list[float]
+    distance: float
+    doubt: float
+
+
+class _Spread(TypedDict, total=False):
+    old: Score
+    new: Score
+    transfer: Score
+    forgetting: Score
+    backward_transfer: Score
+    forward_transfer: Score
+    scores: Scores
+
+
+@dataclass(config=STRICT, kw_only=True)
+class _Stored(Report):
+    """A report whose values are of the types that they should be."""
+
+    domains: Texts
+    stages: Texts
+    first: Annotated[list[int], FailFast()]
+    scores: Scores
+    label_shift: dict[str, _Shift] = field(default_factory=dict)  # type: ignore[assignment]
+    spread: _Spread = field(default_factory=_Spread)  # type: ignore[assignment]
 
 
 def save_report(report: Report, folder: str | Path) -> Path:
     """Write `report.json` into `folder`; returns its path."""
     path = Path(folder) / "report.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report.to_dict(), indent=1, allow_nan=False) + "\n")
+    write_json(path, report.to_dict())
     return path
 
 
 def load_report(folder: str | Path) -> Report:
-    """The report in `folder`.
+    """The report in `folder`; see `read_report`."""
+    return read_report(Path(folder) / "report.json")
+
+
+def read_report(path: Path) -> Report:
+    """The report in a file, which can be shown, whoever wrote it.
 
     Raises
     ------
     ValueError
         If there is none, or the file is no report of this schema.
     """
-    path = Path(folder) / "report.json"
     try:
-        stored = json.loads(path.read_text())
-        if stored["schema"] != SCHEMA:
-            raise ValueError(f"schema {stored['schema']}, expected {SCHEMA}")
-        return Report(**{name: stored[name] for name in Report.__dataclass_fields__ if name in stored})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: no report of tladapt ({error})") from error
+        return report_of(read_document(path, SIZE, PARTS))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: no report of tladapt ({one_line(error)})") from error
+
+
+def report_of(found: dict[str, Any]) -> Report:
+    """The report that `to_dict` made `found` of.
+
+    Raises
+    ------
+    ValueError
+        If it is none of this schema: a value is of another type, or the scores are not one row per stage, and one
+        before, of one column per domain.
+    """
+    if (schema := found.get("schema")) != SCHEMA:
+        raise ValueError(f"schema {repr(schema)[:40]}, expected {SCHEMA}")
+    fields = {name: found[name] for name in Report.__dataclass_fields__ if name in found}
+    report = Report(**vars(checked(_Stored, fields)))
+    stages, columns = len(report.stages), len(report.domains)
+    if not 0 < stages * columns <= CELLS:
+        raise ValueError(f"{stages} stages of {columns} domains, expected 1 to {CELLS} of both together")
+    for name, rows in (("scores", report.scores), ("spread", report.spread.get("scores", report.scores))):
+        if len(rows) != stages + 1 or any(len(row) != columns for row in rows):
+            raise ValueError(f"{name}: expected {stages + 1} rows of {columns} columns")
+    if len(report.first) != columns or not all(0 <= stage < LATEST for stage in report.first):  # of stages to come, too
+        raise ValueError(f"first: expected a stage, counted from 0, for each of {columns} domains")
+    return report
