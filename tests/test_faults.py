@@ -31,6 +31,8 @@ Result = tuple[dict[str, Tensor], Report]
 class Turns(Method):
     """Its loss, or the weights through its gradient, are no numbers from a step of stage c on."""
 
+    seen: Tensor
+
     def __init__(self, step: int = 4, what: str = "loss") -> None:
         super().__init__()
         self.step, self.what = step, what

@@ -212,21 +212,20 @@ def test_layers_may_draw_from_any_random_numbers(tmp_path: Path, monkeypatch):
     assert same(run(SUMS[0], tmp_path), whole)
 
 
-def test_the_state_of_the_optimiser_goes_by_names_and_not_by_places(tmp_path: Path):
-    one, two = network(), network()
-    for model, turned in ((one, False), (two, True)):
-        parameters = [*model.parameters()]
-        stepper = Adam([{"params": parameters[:1], "lr": 0.5}, {"params": parameters[1:]}][:: -1 if turned else 1])
-        now = Stepping(model, Method(), stepper, [], 0)
-        if not turned:
-            model(torch.randn(8, 4)).logits.square().sum().backward()
-            stepper.step()
-            kept, wanted = _named(now), {p: stepper.state[p]["exp_avg"] for p in parameters}
-        else:
-            stepper.load_state_dict(_numbered(kept, now))
-            found = [stepper.state[p]["exp_avg"] for p in parameters]
-            assert all(torch.equal(a, b) for a, b in zip(found, wanted.values(), strict=True))
-            assert [group["lr"] for group in stepper.param_groups] == [1e-3, 0.5]
+def test_the_state_of_the_optimiser_goes_by_names_and_not_by_places():
+    def stepping(order: int) -> tuple[Stepping, list[nn.Parameter]]:
+        model = network()
+        first, *rest = model.parameters()
+        stepper = Adam([{"params": [first], "lr": 0.5}, {"params": rest}][::order])
+        return Stepping(model, Method(), stepper, [], 0), [first, *rest]
+
+    (one, before), (two, after) = stepping(1), stepping(-1)
+    one.model(torch.randn(8, 4)).logits.square().sum().backward()
+    one.stepper.step()
+    two.stepper.load_state_dict(_numbered(_named(one), two))
+    for p, q in zip(before, after, strict=True):
+        assert torch.equal(one.stepper.state[p]["exp_avg"], two.stepper.state[q]["exp_avg"])
+    assert [group["lr"] for group in two.stepper.param_groups] == [1e-3, 0.5]
 
 
 class Forgets(Method):
