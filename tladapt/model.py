@@ -216,9 +216,8 @@ class Model(nn.Module):
     def train(self, mode: bool = True) -> "Model":
         """Training or evaluation mode; what is frozen stays in evaluation mode, else its statistics would move."""
         super().train(mode)
-        norms = (
-            (layer for layer in self.modules() if isinstance(layer, _BatchNorm)) if self.batchnorm == "frozen" else ()
-        )
+        frozen = self.batchnorm == "frozen"
+        norms = [layer for layer in self.modules() if frozen and isinstance(layer, _BatchNorm)]
         for part in (*self._held, *norms):
             part.eval()
         return self

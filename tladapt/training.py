@@ -16,6 +16,7 @@ from tladapt.learning import learn
 from tladapt.method import REMEMBERED, Method
 from tladapt.model import PRECISIONS, Model
 from tladapt.report import Report, environment
+from tladapt.seeding import generator, seeded
 from tladapt.stage import Stage
 from tladapt.storage.runs import Run
 from tladapt.streams import Stream, domains_of, members
@@ -99,20 +100,19 @@ def train(
     teachable = _teachable(stream, method)
     model.precision = precision or model.precision
 
-    settings = {
-        "scenario": scenario, "method": repr(method), "seed": seed, "increment": increment, "epochs": epochs,
+    run = Run(checkpoint, every, model, stream, evaluator.domains, {
+        "scenario": scenario, "method": method, "seed": seed, "increment": increment, "epochs": epochs, "task": task,
         "steps": steps, "batch_size": batch_size, "lr": lr, "optimizer": optimizer, "learned": learned,
-        "schedule": schedule, "precision": model.precision, "batchnorm": model.batchnorm,
-        "classes": model.classes, "metric": task.metric, "stream": _names(stream),
-    }  # fmt: skip
-    run = Run(checkpoint, every, model, stream, settings)
+        "schedule": schedule, "stream": _names(stream),
+    })  # fmt: skip
 
     def reports() -> Iterator[Report]:
         numbers, past = {domain.name: i for i, domain in enumerate(evaluator.domains)}, run.begin()
         first = _first(stream, numbers)
         model.reserve(len(numbers))
         method.seed(seed)
-        past.scores = past.scores or [evaluator.scores(model, set())]
+        with seeded(seed):
+            past.scores = past.scores or [evaluator.scores(model, set())]
 
         def report() -> Report:
             return Report(
@@ -136,11 +136,12 @@ def train(
                     seed=seed, batch_size=batch_size, device=model.device,
                 )  # fmt: skip
                 past.shifts |= {} if run.inside(index) else label_shifts(model, stage)
-                if index < learned or not teachable[index]:
-                    past.notes += _looked_at(model, method, stage, index < learned)
-                elif idle := teach(stage, steps=steps or (epochs or 10) * stage.steps):
-                    past.notes.append(f"stage {index} ({stage.name}): {', '.join(idle)} had nothing to act on")
-                past.scores.append(evaluator.scores(model, seen))
+                with seeded(generator(seed, index, "stage").initial_seed()):
+                    if index < learned or not teachable[index]:
+                        past.notes += _looked_at(model, method, stage, index < learned)
+                    elif idle := teach(stage, steps=steps or (epochs or 10) * stage.steps):
+                        past.notes.append(f"stage {index} ({stage.name}): {', '.join(idle)} had nothing to act on")
+                    past.scores.append(evaluator.scores(model, seen))
                 past.stage = index + 1
                 if past.stage == len(stream):
                     run.end(model, method)

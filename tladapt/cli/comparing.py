@@ -18,6 +18,7 @@ def compare(options: argparse.Namespace) -> None:
     """Run what is not there yet, and print the table; exit code 1 if a run failed."""
     writable(options.out)
     methods = [parse_method(text) for text in options.methods]
+    described(options)  # a mistake in it fails here, before it is kept
     begun(options)
     found = comparison.compare(
         partial(described, options), methods, seeds=options.seeds, baselines=options.baselines,

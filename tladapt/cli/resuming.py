@@ -1,19 +1,20 @@
 """The arguments of a command beside what it keeps, so that `--resume DIR` needs no others."""
 
 import argparse
-import json
 import os
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import torch
 
 from tladapt.cli.arguments import parser
+from tladapt.storage.documents import one_line, read_document
 from tladapt.storage.files import write_json
 
 SCHEMA = 1
 NAME = "arguments.json"
-PATHS = ("source", "target", "domains")  # given from where the command was typed
+SIZE, THREADS = 2**20, 1024  # bytes of the file, and threads, at most
 
 
 def begun(options: argparse.Namespace) -> None:
@@ -39,22 +40,44 @@ def resumed(options: argparse.Namespace, typed: Sequence[str]) -> argparse.Names
         if name != "resume" and getattr(options, name) != default:
             said = name.upper() if name == "scenario" else f"--{name.replace('_', '-')}"
             raise ValueError(f"--resume {folder}: every other argument comes from there; leave out {said}")
-    path = folder / NAME
+    found, place = _kept(folder, command)
+    found.out, found.resume, found.typed = folder.absolute(), None, []  # what is kept there stays as it is
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        typed, place = [str(argument) for argument in about["arguments"]], Path(str(about["folder"]))
-        if about["schema"] != SCHEMA or typed[0] != command:
-            raise ValueError(f"schema {about['schema']}, command {typed[0]!r}, expected {SCHEMA}, {command!r}")
-        torch.set_num_threads(int(about["threads"]))  # as many as there were: their sums are the same to the bit
-    except FileNotFoundError as error:
-        raise ValueError(f"--resume {folder}: no run was begun there with --out; start it anew") from error
-    except (OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"--resume {folder}: {path} holds no command that can go on ({error})") from error
-    found = parser().parse_args(typed)
-    for name in PATHS:
-        if isinstance(given := getattr(found, name), str):
-            setattr(found, name, str(place / given))
-        elif given is not None:
-            setattr(found, name, [str(place / one) for one in given])
-    found.out, found.resume, found.typed = folder, None, []  # what is kept there stays as it is
+        os.chdir(place)  # from where its paths were given
+    except OSError as error:
+        raise ValueError(f"--resume {folder}: begun in {place}, which is not there ({error.strerror})") from error
     return found
+
+
+def refuse_other_form(options: argparse.Namespace) -> None:
+    """One seed and several do not go into one folder: the one would write over the other.
+
+    Raises
+    ------
+    ValueError
+        If the folder was begun with the other form.
+    """
+    if options.out is not None and (options.out / NAME).exists():
+        before, _ = _kept(options.out, "run")
+        if (before.seeds is None) != (options.seeds is None):
+            raise ValueError(f"--out {options.out}: begun with{'out' * (before.seeds is None)} --seeds; use another")
+
+
+def _kept(folder: Path, command: str) -> tuple[argparse.Namespace, Path]:
+    """The options that a run was begun with, and where."""
+    path = folder / NAME
+    if not path.exists():
+        raise ValueError(f"--resume {folder}: no run was begun there with --out; start it anew")
+    try:
+        about = read_document(path, SIZE, SIZE)
+        typed, place, threads = list(map(str, about["arguments"])), Path(str(about["folder"])), int(about["threads"])
+        if about["schema"] != SCHEMA or typed[0] != command or not 1 <= threads <= THREADS:
+            raise ValueError(f"expected schema {SCHEMA}, the command {command} and 1 to {THREADS} threads")
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"--resume {folder}: {path} holds no command that can go on ({one_line(error)})") from error
+    torch.set_num_threads(threads)  # as many as there were: their sums are the same to the bit
+    try:
+        with redirect_stdout(None), redirect_stderr(None):
+            return parser().parse_args(typed), place
+    except SystemExit as error:
+        raise ValueError(f"--resume {folder}: {path} holds no command that can go on") from error

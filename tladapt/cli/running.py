@@ -12,18 +12,20 @@ from rich.text import Text
 
 from tladapt.cli.describing import described, writable
 from tladapt.cli.expression import parse_method
-from tladapt.cli.resuming import begun
+from tladapt.cli.resuming import begun, refuse_other_form
 from tladapt.display.plots import forgetting_curves, heat_map
 from tladapt.display.table import shown
 from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.report import Report
 from tladapt.scenarios import Scenario
+from tladapt.storage.files import replacing
 
 
 def run(options: argparse.Namespace) -> None:
     """Learn, print the report, and keep what was asked for."""
     writable(options.out)
+    refuse_other_form(options)
     scenario = described(options)
     method = _method(options, scenario)
     method()  # a misspelled one fails here, before anything is learned
@@ -96,5 +98,6 @@ def _network(options: argparse.Namespace, scenario: Scenario, seed: int) -> Mode
 
 
 def _draw(report: Report, folder: Path) -> None:
-    heat_map(report).savefig(folder / "heat_map.png", dpi=150)
-    forgetting_curves(report).savefig(folder / "forgetting_curves.png", dpi=150)
+    for figure in (heat_map, forgetting_curves):
+        with replacing(folder / f"{figure.__name__}.png") as temporary:
+            figure(report).savefig(temporary, dpi=150, format="png")

@@ -3,10 +3,14 @@
 import copy
 import hashlib
 import json
+import os
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -20,6 +24,7 @@ from tladapt.report import environment
 from tladapt.scenarios.scenario import Scenario
 from tladapt.storage.digests import data_digest, network_digest
 from tladapt.storage.files import write_json
+from tladapt.storage.identity import identity
 from tladapt.storage.reports import read_report
 from tladapt.streams import domains_of
 
@@ -58,9 +63,11 @@ def results(
 
         kept = {cell: _read(_file(out, known, cell), known) for cell in cells}
         yield from (seen(cell, found) for cell, found in kept.items() if found is not None)
-        tasks = (
-            delayed(_run)(token, make, cell, _file(out, known, cell)) for cell, found in kept.items() if found is None
-        )
+        for cell, found in kept.items():  # left by a process that outlived the one that it worked for
+            if found is not None:
+                shutil.rmtree(_checkpoint(_file(out, known, cell)), ignore_errors=True)
+        missing = [cell for cell, found in kept.items() if found is None]
+        tasks = (delayed(_run)(token, make, cell, _file(out, known, cell), os.getpid()) for cell in missing)
         try:
             for cell, found in cast(Any, Parallel(return_as="generator_unordered")(tasks)):
                 if (file := _file(out, known, cell)) is not None and "error" not in found:
@@ -76,8 +83,13 @@ def results(
             _made.pop(token, None)  # one job runs in this process, which lives on
 
 
-def _run(token: str, make: Make, cell: Cell, file: Path | None) -> tuple[Cell, dict[str, Any]]:
-    """One run, on one thread: more would change the last bits. Its checkpoints lie beside `file`."""
+def _run(token: str, make: Make, cell: Cell, file: Path | None, owner: int) -> tuple[Cell, dict[str, Any]]:
+    """One run, on one thread: more would change the last bits. Its checkpoints lie beside `file`.
+
+    A process that works for another, the `owner`, ends with it.
+    """
+    if os.getpid() != owner:
+        _end_with(os.getppid())
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -99,20 +111,32 @@ def _run(token: str, make: Make, cell: Cell, file: Path | None) -> tuple[Cell, d
         torch.set_num_threads(threads)
 
 
+@cache
+def _end_with(parent: int) -> None:
+    """Look every second whether the parent is still there, as long as this process lives."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def fingerprint(scenario: Scenario) -> dict[str, Any]:
     """What a run depends on beside method and seed: settings, network, data and versions."""
     content = [network_digest(scenario.model()), data_digest(scenario.stream)]
     return {
         "scenario": scenario.name, "stages": len(scenario.stream), "domains": len(domains_of(scenario.stream)),
         "increment": scenario.increment, "epochs": scenario.epochs, "steps": scenario.steps,
-        "batch_size": scenario.batch_size, "lr": scenario.lr, "optimizer": repr(scenario.optimizer),
-        "metric": scenario.task.metric if scenario.task else None, "content": content,
+        "batch_size": scenario.batch_size, "lr": scenario.lr, "learned": scenario.learned,
+        "how": identity([scenario.optimizer, scenario.schedule, scenario.task]), "content": content,
         "environment": environment(),
     }  # fmt: skip
 
 
 def _key(known: dict[str, Any], cell: Cell) -> dict[str, Any]:
-    return {**known, "method": repr(cell.method), "baseline": cell.baseline, "seed": cell.seed,
+    return {**known, "method": identity(cell.method), "baseline": cell.baseline, "seed": cell.seed,
             "batchnorm": cell.batchnorm, "schema": SCHEMA}  # fmt: skip
 
 
@@ -124,8 +148,9 @@ def _file(out: str | Path | None, known: dict[str, Any], cell: Cell) -> Path | N
     return Path(out) / "runs" / f"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}.json"
 
 
-def _checkpoint(file: Path) -> Path:
+def _checkpoint(file: Path | None) -> Path:
     """The folder that a run is kept in until it is through."""
+    assert file is not None
     return file.with_suffix("")
 
 

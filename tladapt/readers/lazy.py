@@ -133,7 +133,9 @@ class Ordered(Lazy):
             self._pass, self._next = iter(self.dataset), 0
         skipped, self._next = row - self._next, row + 1
         with reading(self.dataset, row):
-            found: Any = next(islice(self._pass, skipped, None), _END)
+            with seeded(0, cuda=False):  # what they draw is not to be missing from this row
+                next(islice(self._pass, skipped, skipped), None)
+            found: Any = next(self._pass, _END)
         if found is _END:
             raise ValueError(f"{name}: a pass over it ended before row {row} of {len(self)}")
         label = list(found)[1:2] if isinstance(found, tuple | list) and i < len(self._known) else []

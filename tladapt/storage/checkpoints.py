@@ -79,7 +79,7 @@ def read(path: Path) -> dict[str, Any]:
         with safe_open(str(path), framework="pt", device="cpu") as file:
             about = file.metadata() or {}
             if about.get("sha256") != found:
-                raise ValueError("another process replaced it meanwhile")
+                raise ValueError("another process writes it meanwhile; let one of them end")
             # Copied: memory that is mapped would change when somebody writes into the file.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (it is no dict)
         state = _unpacked(json.loads(about["state"]), "", tensors)

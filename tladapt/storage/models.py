@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -50,8 +51,9 @@ def save_model(model: Model, folder: str | Path) -> None:
     with replacing(folder / WEIGHTS) as temporary:
         try:
             save_file(weights, temporary)
-        except SafetensorError as error:  # which does not tell what the system said
-            raise OSError(f"{error}") from error
+        except SafetensorError as error:  # which tells in words what the system said
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else 0, str(error)) from error
         digest = _digest(temporary)
     about = {"schema": SCHEMA, "recipe": model.recipe, "classes": model.classes, "inputs": model.inputs}
     about |= {"batchnorm": model.batchnorm, "precision": model.precision, "sha256": digest}

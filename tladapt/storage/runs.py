@@ -1,20 +1,21 @@
 """A run on disk while it goes on: all that is needed to take it up at the same step, to the same bits."""
 
-import json
-import operator
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from tladapt.display.progress import DivergedError
+from tladapt.domains import Domain
 from tladapt.labelshift import LabelShift
 from tladapt.method import Method
 from tladapt.model import Model
@@ -22,6 +23,7 @@ from tladapt.report import environment
 from tladapt.storage.checkpoints import read, write
 from tladapt.storage.digests import data_digest, network_digest
 from tladapt.storage.files import made
+from tladapt.storage.identity import identity
 from tladapt.storage.randomness import random_state, set_random_state
 from tladapt.streams import Stream
 
@@ -40,13 +42,13 @@ class Past:
     seconds: float = 0.0
 
     @classmethod
-    def of(cls, kept: Any) -> "Past":
-        """What was written of one."""
+    def of(cls, kept: Any, stages: int, domains: int) -> "Past":
+        """What was written of one, in a run of so many stages that scores so many domains."""
         from pydantic import TypeAdapter  # which takes a while to import
 
         past = TypeAdapter(cls).validate_python(kept)
-        if past.stage < 0 or len(past.scores) != past.stage + 1:
-            raise ValueError(f"{len(past.scores)} rows of scores before stage {past.stage}")
+        if not 0 <= past.stage <= stages or [len(row) for row in past.scores] != [domains] * (past.stage + 1):
+            raise ValueError(f"its scores are not those of {domains} domains before stage {past.stage} of {stages}")
         return past
 
 
@@ -73,8 +75,8 @@ class Run:
         Where `checkpoint.safetensors` is; None: nothing is kept.
     every : int
         Steps from one checkpoint to the next.
-    model, stream, settings
-        What the run depends on: the network, all data, and the rest by name.
+    model, stream, scored, settings
+        What the run depends on: the network, the data that is learned from and scored on, and the rest by name.
 
     Raises
     ------
@@ -83,28 +85,29 @@ class Run:
     """
 
     def __init__(
-        self, folder: str | Path | None, every: int, model: Model, stream: Stream, settings: dict[str, Any]
-    ) -> None:
+        self, folder: str | Path | None, every: int, model: Model, stream: Stream, scored: Sequence[Domain],
+        settings: dict[str, Any],
+    ) -> None:  # fmt: skip
         self.path, self.every, self.stopping = None if folder is None else Path(folder) / NAME, every, False
         self.past, self.about = Past(), dict[str, Any]()
         self.kept: dict[str, Any] | None = None  # what to go on from, until there
         if self.path is None:
             return
-        content = {"network": network_digest(model), "data": data_digest(stream)}
+        content = {"network": network_digest(model), "data": data_digest(stream, scored)}
+        content |= {"precision": model.precision, "batchnorm": model.batchnorm, "classes": model.classes}
+        content |= {"evaluate": [domain.name for domain in scored]}
         threads = {"threads": torch.get_num_threads()} if model.device.type == "cpu" else {}  # the order of sums
-        self.about = _plain({**settings, **content, **environment(model.device.type), **threads})
+        self.about = identity({**settings, **content, **environment(model.device.type), **threads})
         if self.path.exists():
             self.kept = read(self.path)
             with self._fitting():
                 self._compare(self.kept["about"])
-                self.past = Past.of(self.kept["past"])
+                self.past = Past.of(self.kept["past"], len(stream), len(scored))
 
     def _compare(self, was: dict[str, Any]) -> None:
         names = [name for name in {**was, **self.about} if was.get(name) != self.about.get(name)]
         if names:
-            changes = ", ".join(
-                f"{name} was {_short(was.get(name))} and is {_short(self.about.get(name))}" for name in names
-            )
+            changes = ", ".join(_change(name, was.get(name), self.about.get(name)) for name in names)
             raise OtherRunError(
                 f"checkpoint={self.path}: kept by another run: {changes}; give the same, or another folder"
             )
@@ -134,10 +137,10 @@ class Run:
         assert self.kept is not None
         kept, self.kept = self.kept, None
         with self._fitting():
-            now.model.load_state_dict(kept["model"])
+            _load(now.model, kept)
             now.method.load_state_dict(kept["method"])
-            now.stepper.load_state_dict(_numbered(kept["stepper"], now))
-            now.step, now.idle = operator.index(kept["step"]), [name for name in now.idle if name in kept["idle"]]
+            _load_stepper(now, kept["stepper"])
+            now.step, now.idle = range(10**12).index(kept["step"]), [name for name in now.idle if name in kept["idle"]]
             set_random_state(kept["random"])
 
     def due(self, step: int) -> bool:
@@ -167,9 +170,9 @@ class Run:
             with self._stoppable():
                 yield
         except DivergedError as error:
-            if self.path is None:
+            if self.path is None or not self.path.exists():
                 raise
-            model.load_state_dict(read(self.path)["model"])
+            _load(model, read(self.path))
             raise DivergedError(f"{error}; the weights of the last checkpoint, {self.path}, are good") from None
 
     @contextmanager
@@ -188,6 +191,8 @@ class Run:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+        if self.stopping:  # in the last step
+            raise KeyboardInterrupt
 
     def end(self, model: Model, method: Method) -> None:
         """Keep what the last stage left."""
@@ -199,15 +204,17 @@ class Run:
         if self.kept is None or "step" in self.kept:
             return False
         with self._fitting():
-            model.load_state_dict(self.kept["model"])
+            _load(model, self.kept)
             method.load_state_dict(self.kept["method"], strict=False)
         return True
 
     def _write(self, model: Model, method: Method, rest: dict[str, Any]) -> None:
         assert self.path is not None
+        if not all(parameter.isfinite().all() for parameter in model.parameters()):
+            raise DivergedError(f"the weights are no longer finite at the end of stage {self.past.stage - 1}")
         made(self.path.parent)
         past = {**asdict(self.past), "seconds": self.seconds}
-        state = {"model": dict(model.state_dict()), "method": dict(method.state_dict())}
+        state = {"model": dict(model.state_dict()), "passing": _passing(model), "method": dict(method.state_dict())}
         write(self.path, _listed({"about": self.about, "past": past, **state, **rest}))
 
     @contextmanager
@@ -229,11 +236,36 @@ class OtherRunError(ValueError):
     """The checkpoint is of a run with other arguments, data or versions."""
 
 
+def _passing(model: Model) -> dict[str, Tensor]:
+    """The buffers that its own state dict leaves out."""
+    known = model.state_dict().keys()
+    return {name: buffer for name, buffer in model.named_buffers() if name not in known}
+
+
+def _load(model: Model, kept: dict[str, Any]) -> None:
+    model.load_state_dict(kept["model"])
+    for name, buffer in _passing(model).items():
+        buffer.copy_(kept["passing"][name])
+
+
+def _load_stepper(now: Stepping, kept: dict[str, Any]) -> None:
+    """Give the optimiser its state to the bit: torch itself casts it to the type of the weights."""
+    now.stepper.load_state_dict(_numbered(kept, now))
+    for name, parameter in zip(_names(now), _parameters(now), strict=True):
+        for key, value in kept["state"].get(name, {}).items():
+            if isinstance(value, Tensor) and now.stepper.state[parameter][key].dtype != value.dtype:
+                now.stepper.state[parameter][key] = value.to(parameter.device)
+
+
+def _parameters(now: Stepping) -> list[Tensor]:
+    return [parameter for group in now.stepper.param_groups for parameter in group["params"]]
+
+
 def _names(now: Stepping) -> list[str]:
     """The parameters of the optimiser by name, in its order: a number would be another one in another order."""
     parts = {"model": now.model, "method": now.method}
     known = {p: f"{part}.{name}" for part, module in parts.items() for name, p in module.named_parameters()}
-    return [known[parameter] for group in now.stepper.param_groups for parameter in group["params"]]
+    return [known[parameter] for parameter in _parameters(now)]
 
 
 def _named(now: Stepping) -> dict[str, Any]:
@@ -251,18 +283,15 @@ def _numbered(kept: dict[str, Any], now: Stepping) -> dict[str, Any]:
     return {"state": {names.index(name): value for name, value in kept["state"].items()}, "param_groups": groups}
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]} ..."
-
-
-def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings as they come back from a file; functions by their names, which are the same in every process."""
-    return json.loads(json.dumps(settings, default=lambda function: getattr(function, "__qualname__", repr(function))))
+def _change(name: str, was: Any, now: Any) -> str:
+    before, after = (text if len(text := repr(value)) <= 200 else f"{text[:200]} ..." for value in (was, now))
+    return f"{name} differs" if before == after else f"{name} was {before} and is {after}"
 
 
 def _listed(state: Any) -> Any:
-    """The state as it comes back from a file: with lists for tuples."""
+    """The state as it comes back from a file: with lists for tuples, and plain numbers for those of numpy."""
     if isinstance(state, dict):
         return {name: _listed(value) for name, value in state.items()}
-    return [_listed(value) for value in state] if isinstance(state, list | tuple) else state
+    if isinstance(state, list | tuple):
+        return [_listed(value) for value in state]
+    return state.item() if isinstance(state, np.generic) else state
