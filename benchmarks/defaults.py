@@ -15,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import torch
-from kept import Kept
+from kept import Kept, made_by
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -52,7 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     versions = ", ".join(map(" ".join, environment().items()))
-    few, kept = options.setting == "few", Kept(Path("runs") / "defaults.json", environment())
+    few, kept = options.setting == "few", Kept(Path("runs") / "defaults.json", made_by())
     scored = "the mean of the accuracies on both halves, in %" if few else "accuracy on the shifted half in %"
     lines = [
         f"`python benchmarks/defaults.py {options.setting} --seeds {options.seeds}`; {versions}; {scored}",

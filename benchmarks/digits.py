@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from kept import Kept
+from kept import Kept, made_by
 
 from tladapt.backbones import cnn
 from tladapt.display.table import percent
@@ -122,7 +122,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    kept = Kept(options.out / "digits.json", environment())
+    kept = Kept(options.out / "digits.json", made_by())
     versions = ", ".join(map(" ".join, environment().items()))
     lines = [f"`python benchmarks/digits.py --seeds {options.seeds}`; {versions}; final accuracy in %, mean ± sd"]
     for title, (scenario, rows) in TABLES.items():

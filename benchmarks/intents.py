@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from digits import HEADER, final, row
-from kept import Kept
+from kept import Kept, made_by
 
 from tladapt import EWC, LwF, Method, Replay
 from tladapt.report import environment
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    kept = Kept(Path("runs") / "intents.json", environment())
+    kept = Kept(Path("runs") / "intents.json", made_by())
     versions = ", ".join(map(" ".join, environment().items()))
     lines = [f"`python benchmarks/intents.py --seeds {options.seeds}`; {versions}; final accuracy in %, mean ± sd"]
     for increment in ("task", "class"):

@@ -1,11 +1,21 @@
 """Figures by key, kept in a file: a benchmark that is stopped goes on when the same command is given again."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tladapt
+from tladapt.report import environment
 from tladapt.storage.files import write_text
+
+
+def made_by() -> dict[str, str]:
+    """The versions of the libraries, and a digest of this one's code: another one's figures are to be measured anew."""
+    files = sorted(Path(tladapt.__file__).parent.rglob("*.py"))
+    code = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=8)
+    return {**environment(), "code": code.hexdigest()}
 
 
 class Kept:

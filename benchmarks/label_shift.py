@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from defaults import SHIFTS, warped
-from kept import Kept
+from kept import Kept, made_by
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -106,7 +106,7 @@ def main() -> None:
     torch.set_num_threads(1)
     runs = [(f"made: {name}", made(rows), cutting) for name, rows in MADE.items() for cutting in (False, True)]
     runs += [(name, named(name), cutting) for name in CUT + TRUE for cutting in (False, True)[: 1 + (name in CUT)]]
-    kept = Kept(Path("runs") / "label_shift.json", environment())
+    kept = Kept(Path("runs") / "label_shift.json", made_by())
     versions = ", ".join(map(" ".join, environment().items()))
     lines = [f"`python benchmarks/label_shift.py --seeds {options.seeds}`; {versions}; the mean over the seeds", ""]
     lines += [f"| | {' | '.join(COLUMNS)} |", "|---|" + "---|" * len(COLUMNS)]

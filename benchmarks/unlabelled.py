@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from kept import Kept
+from kept import Kept, made_by
 
 from tladapt.display.table import percent
 from tladapt.evaluation import Evaluator, mean, spread
@@ -48,7 +48,7 @@ def main() -> None:
         f"`python benchmarks/unlabelled.py --seeds {options.seeds}`; {versions}; at the end, in %, mean ± sd", "",
         f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|",
     ]  # fmt: skip
-    kept = Kept(Path("runs") / "unlabelled.json", environment())
+    kept = Kept(Path("runs") / "unlabelled.json", made_by())
     for name, scenario, method, baseline in ROWS:
         runs = [kept(f"{name} | {seed}", final, scenario, method(), seed, baseline) for seed in range(options.seeds)]
         cells = [percent(mean(values), spread(values)) for values in zip(*runs, strict=True)]
