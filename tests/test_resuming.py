@@ -18,7 +18,8 @@ from torch.optim import SGD, Adam
 import tladapt.methods
 from tladapt import DANN, EWC, BitFit, Domain, EarlyStopping, LoRA, LwF, Method, Model, Replay, Report, WiSEFT, fit
 from tladapt.storage.checkpoints import read, write
-from tladapt.storage.runs import Run, Stepping, _named, _numbered
+from tladapt.storage.runs import Run
+from tladapt.storage.stepping import Stepping, load_stepper, stepper_by_name
 
 METHODS = [getattr(tladapt.methods, name) for name in tladapt.methods.__all__]
 SUMS = [
@@ -222,7 +223,7 @@ def test_the_state_of_the_optimiser_goes_by_names_and_not_by_places():
     (one, before), (two, after) = stepping(1), stepping(-1)
     one.model(torch.randn(8, 4)).logits.square().sum().backward()
     one.stepper.step()
-    two.stepper.load_state_dict(_numbered(_named(one), two))
+    load_stepper(two, stepper_by_name(one))
     for p, q in zip(before, after, strict=True):
         assert torch.equal(one.stepper.state[p]["exp_avg"], two.stepper.state[q]["exp_avg"])
     assert [group["lr"] for group in two.stepper.param_groups] == [1e-3, 0.5]

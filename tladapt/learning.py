@@ -13,7 +13,8 @@ from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.seeding import generator, seeded
 from tladapt.stage import Stage
-from tladapt.storage.runs import Run, Stepping
+from tladapt.storage.runs import Run
+from tladapt.storage.stepping import Stepping
 
 
 def learn(

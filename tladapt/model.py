@@ -216,8 +216,7 @@ class Model(nn.Module):
     def train(self, mode: bool = True) -> "Model":
         """Training or evaluation mode; what is frozen stays in evaluation mode, else its statistics would move."""
         super().train(mode)
-        frozen = self.batchnorm == "frozen"
-        norms = [layer for layer in self.modules() if frozen and isinstance(layer, _BatchNorm)]
+        norms = [part for part in self.modules() if self.batchnorm == "frozen" and isinstance(part, _BatchNorm)]
         for part in (*self._held, *norms):
             part.eval()
         return self

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.optim import Optimizer
 
 from tladapt.display.progress import DivergedError
 from tladapt.domains import Domain
@@ -25,6 +23,7 @@ from tladapt.storage.digests import data_digest, network_digest
 from tladapt.storage.files import made
 from tladapt.storage.identity import identity
 from tladapt.storage.randomness import random_state, set_random_state
+from tladapt.storage.stepping import Stepping, load_model_state, load_stepper, passing, stepper_by_name
 from tladapt.streams import Stream
 
 NAME = "checkpoint.safetensors"
@@ -50,17 +49,6 @@ class Past:
         if not 0 <= past.stage <= stages or [len(row) for row in past.scores] != [domains] * (past.stage + 1):
             raise ValueError(f"its scores are not those of {domains} domains before stage {past.stage} of {stages}")
         return past
-
-
-@dataclass
-class Stepping:
-    """All that changes from step to step; `idle` are the terms that have not acted so far in the stage."""
-
-    model: Model
-    method: Method
-    stepper: Optimizer
-    idle: list[str]
-    step: int
 
 
 class Run:
@@ -137,10 +125,12 @@ class Run:
         assert self.kept is not None
         kept, self.kept = self.kept, None
         with self._fitting():
-            _load(now.model, kept)
+            load_model_state(now.model, kept)
             now.method.load_state_dict(kept["method"])
-            _load_stepper(now, kept["stepper"])
-            now.step, now.idle = range(10**12).index(kept["step"]), [name for name in now.idle if name in kept["idle"]]
+            load_stepper(now, kept["stepper"])
+            if type(kept["step"]) is not int or kept["step"] < 0:
+                raise ValueError(f"its step is {kept['step']!r}")
+            now.step, now.idle = kept["step"], [name for name in now.idle if name in kept["idle"]]
             set_random_state(kept["random"])
 
     def due(self, step: int) -> bool:
@@ -155,7 +145,7 @@ class Run:
         KeyboardInterrupt
             After it, if the run was to be stopped.
         """
-        rest = {"step": now.step, "idle": now.idle, "stepper": _named(now), "random": random_state()}
+        rest = {"step": now.step, "idle": now.idle, "stepper": stepper_by_name(now), "random": random_state()}
         self._write(now.model, now.method, rest)
         if self.stopping:
             raise KeyboardInterrupt
@@ -172,7 +162,7 @@ class Run:
         except DivergedError as error:
             if self.path is None or not self.path.exists():
                 raise
-            _load(model, read(self.path))
+            load_model_state(model, read(self.path))
             raise DivergedError(f"{error}; the weights of the last checkpoint, {self.path}, are good") from None
 
     @contextmanager
@@ -204,7 +194,7 @@ class Run:
         if self.kept is None or "step" in self.kept:
             return False
         with self._fitting():
-            _load(model, self.kept)
+            load_model_state(model, self.kept)
             method.load_state_dict(self.kept["method"], strict=False)
         return True
 
@@ -214,7 +204,7 @@ class Run:
             raise DivergedError(f"the weights are no longer finite at the end of stage {self.past.stage - 1}")
         made(self.path.parent)
         past = {**asdict(self.past), "seconds": self.seconds}
-        state = {"model": dict(model.state_dict()), "passing": _passing(model), "method": dict(method.state_dict())}
+        state = {"model": dict(model.state_dict()), "passing": passing(model), "method": dict(method.state_dict())}
         write(self.path, _listed({"about": self.about, "past": past, **state, **rest}))
 
     @contextmanager
@@ -234,53 +224,6 @@ class Run:
 
 class OtherRunError(ValueError):
     """The checkpoint is of a run with other arguments, data or versions."""
-
-
-def _passing(model: Model) -> dict[str, Tensor]:
-    """The buffers that its own state dict leaves out."""
-    known = model.state_dict().keys()
-    return {name: buffer for name, buffer in model.named_buffers() if name not in known}
-
-
-def _load(model: Model, kept: dict[str, Any]) -> None:
-    model.load_state_dict(kept["model"])
-    for name, buffer in _passing(model).items():
-        buffer.copy_(kept["passing"][name])
-
-
-def _load_stepper(now: Stepping, kept: dict[str, Any]) -> None:
-    """Give the optimiser its state to the bit: torch itself casts it to the type of the weights."""
-    now.stepper.load_state_dict(_numbered(kept, now))
-    for name, parameter in zip(_names(now), _parameters(now), strict=True):
-        for key, value in kept["state"].get(name, {}).items():
-            if isinstance(value, Tensor) and now.stepper.state[parameter][key].dtype != value.dtype:
-                now.stepper.state[parameter][key] = value.to(parameter.device)
-
-
-def _parameters(now: Stepping) -> list[Tensor]:
-    return [parameter for group in now.stepper.param_groups for parameter in group["params"]]
-
-
-def _names(now: Stepping) -> list[str]:
-    """The parameters of the optimiser by name, in its order: a number would be another one in another order."""
-    parts = {"model": now.model, "method": now.method}
-    known = {p: f"{part}.{name}" for part, module in parts.items() for name, p in module.named_parameters()}
-    return [known[parameter] for parameter in _parameters(now)]
-
-
-def _named(now: Stepping) -> dict[str, Any]:
-    """The state of the optimiser, by the names of the parameters."""
-    state, names = now.stepper.state_dict(), _names(now)
-    groups = [{**group, "params": [names[i] for i in group["params"]]} for group in state["param_groups"]]
-    return {"state": {names[i]: value for i, value in state["state"].items()}, "param_groups": groups}
-
-
-def _numbered(kept: dict[str, Any], now: Stepping) -> dict[str, Any]:
-    """The same, by the places that the parameters have in this optimiser."""
-    names, own = _names(now), now.stepper.state_dict()["param_groups"]
-    known = {frozenset(group["params"]): group for group in kept["param_groups"]}
-    groups = [{**known[frozenset(names[i] for i in group["params"])], "params": group["params"]} for group in own]
-    return {"state": {names.index(name): value for name, value in kept["state"].items()}, "param_groups": groups}
 
 
 def _change(name: str, was: Any, now: Any) -> str:
