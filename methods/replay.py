@@ -6,13 +6,15 @@ Keep a few hundred samples of the past and mix some of them into every batch. Ol
 which is what anchors and distillation cannot arrange. It is the simplest method against forgetting and, where samples
 may be kept, the one to beat :cite:p:`Chaudhry2019`.
 
-The objective is the cross-entropy :math:`\ell` over the batch :math:`B`, of :math:`b` labelled domains, and the
-rehearsed samples :math:`R`, of :math:`r` earlier ones, so that every domain counts alike however many there were:
+The objective is the cross-entropy :math:`\ell` over the batch :math:`B`, of :math:`b` labelled domains, and the rows
+:math:`M_i` that the memory :math:`M` has of each of :math:`r` earlier domains:
 
-.. math:: \mathcal{L} = \frac{b}{b + r}\,\mathbb{E}_B\,\ell + \frac{r}{b + r}\,\mathbb{E}_R\,\ell, \qquad
-   P(x \in M) = \min(1, \text{capacity} / n)
+.. math:: \mathcal{L} = \frac{b}{b + r}\,\mathbb{E}_B\,\ell + \frac{1}{b + r} \sum_{i=1}^{r} \mathbb{E}_{M_i}\,\ell,
+   \qquad P(x \in M) = \min(1, \text{capacity} / n)
 
-:math:`R` is drawn from the memory :math:`M`, and :math:`M` is a uniform sample of the :math:`n` rows seen before.
+Every earlier domain has the same weight, whatever its number of rows: a domain is drawn first, then one of its rows.
+:math:`M` is a uniform sample of the :math:`n` rows seen before. Where labelled and unlabelled rows were seen, it is one
+of each kind, and the labelled rows have at least half of the capacity.
 """
 
 import inspect

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from tladapt import DANN, Batch, Domain, Method, Model, Replay, Stage, fit
 
@@ -97,6 +98,33 @@ def test_two_seeds_keep_different_rows(make_stage: Callable):
     assert held(remember(Replay(10), stage, seed=0)) != held(remember(Replay(10), stage, seed=1))
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize(("few", "capacity", "kept"), [(20, 20, 10), (6, 20, 6), (3, 1, 1), (20, 3, 2), (40, 400, 40)])
+def test_a_few_labelled_rows_keep_half_of_the_places(few, capacity, kept, balanced, make_stage: Callable):
+    stages = [make_stage(numbered("few", 0, few))]
+    for i in (1, 2, 3):
+        many = numbered(str(i), 100 + 300 * i, 300).unlabelled()
+        stages.append(make_stage(many, ids=(i,), index=i))
+    numbers, labels, rest = held(remember(Replay(capacity, balanced=balanced), *stages))
+    assert len(numbers) >= kept
+    assert labels == [number % 3 for number in numbers]
+    assert len(numbers) + len(rest) == min(capacity, few + 900)
+
+
+def test_many_labelled_rows_leave_the_unlabelled_ones_their_share(make_stage: Callable):
+    a, b = numbered("a", 0, 90), numbered("b", 90, 30).unlabelled()
+    shares = [len(held(remember(Replay(40), make_stage(a, b), seed=seed))[2]) for seed in range(60)]
+    assert sum(shares) / 60 == pytest.approx(40 * 30 / 120, abs=1.5)
+
+
+def test_the_labelled_rows_that_stay_are_a_uniform_sample(make_stage: Callable):
+    stages = make_stage(numbered("few", 0, 20)), make_stage(numbered("b", 20, 400).unlabelled(), ids=(1,), index=1)
+    count = torch.zeros(20)
+    for seed in range(300):
+        count[held(remember(Replay(10), *stages, seed=seed))[0]] += 1
+    assert (count - 75).abs().max() < 5 * (300 * 0.25 * 0.75) ** 0.5
+
+
 # Balance
 
 
@@ -156,6 +184,20 @@ def test_every_remembered_row_comes_back_as_often(make_stage: Callable):
     batch = drawn(replay, make_stage(numbered("b", 10, 4), ids=(1,), index=1))
     assert isinstance(batch.x, Tensor)
     assert (batch.x[:, 0].long().bincount() - 400).abs().max() < 5 * (4000 * 0.1 * 0.9) ** 0.5
+
+
+@pytest.mark.parametrize("labelled", [True, False], ids=["labelled", "unlabelled"])
+def test_earlier_domains_come_back_equally_often_whatever_their_sizes(labelled: bool, make_stage: Callable):
+    sizes = (40, 400, 5, 60)
+    domains = [numbered(str(i), 1000 * i, size) for i, size in enumerate(sizes)]
+    stages = [make_stage(d if labelled else d.unlabelled(), ids=(i,), index=i) for i, d in enumerate(domains)]
+    replay = remember(Replay(1000, batch_size=4000), *stages)
+    batch = drawn(replay, make_stage(numbered("new", 9000, 4), ids=(4,), index=4))
+    assert isinstance(batch.x, Tensor)
+    assert (batch.domain.bincount() - 1000).abs().max() < 5 * (4000 * 0.25 * 0.75) ** 0.5
+    assert torch.equal(batch.x[:, 0].long() // 1000, batch.domain)
+    smallest = batch.x[batch.domain == 2, 0].long() - 2000
+    assert (smallest.bincount(minlength=5) - 200).abs().max() < 5 * (1000 * 0.2 * 0.8) ** 0.5
 
 
 def test_unlabelled_domains_come_back_without_labels(make_stage: Callable):
@@ -230,6 +272,37 @@ def test_a_memory_does_not_change_with_the_data(make_stage: Callable):
 
 
 # In the loop
+
+
+def test_a_few_labelled_rows_teach_beside_many_unlabelled_ones(make_model: Callable):
+    few, random = numbered("few", 0, 20), torch.Generator().manual_seed(0)
+    many, more = (Domain(name, torch.randn(3000, 2, generator=random)) for name in ("many", "more"))
+    report = fit(make_model(classes=3), [few, many, more], DANN() + Replay(20), steps=3)
+    assert not any(note.startswith("stage 2") for note in report.notes)
+
+
+class Rows(Dataset):
+    """A data set that is read row by row."""
+
+    def __init__(self, start: int):
+        self.domain = numbered("", start, 20)
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, row: int):
+        x = self.domain.train.x
+        assert isinstance(x, Tensor)
+        return x[row], int(self.domain.train.y[row])
+
+
+def test_a_stage_that_wins_no_place_in_the_memory_is_no_error(make_stage: Callable):
+    domains = [Domain(f"{i}", Rows(20 * i), test=None, classes=3) for i in range(12)]
+    stages = [make_stage(domain, ids=(i,), index=i) for i, domain in enumerate(domains)]
+    for seed in range(3):
+        numbers, labels, _ = held(remember(Replay(3), *stages, seed=seed))
+        assert len(numbers) == 3
+        assert labels == [number % 3 for number in numbers]
 
 
 def test_an_alignment_goes_on_with_a_target_that_is_gone(make_model: Callable, make_domain: Callable):

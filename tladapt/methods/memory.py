@@ -1,8 +1,9 @@
-"""A memory of samples: fixed in size, a uniform draw from all that was seen."""
+"""A memory of samples: fixed in size, a uniform draw from the labelled and from the unlabelled rows seen."""
 
 import os
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,14 +14,45 @@ from tladapt.method import make_room
 from tladapt.stage import AT_ONCE, Batch, Pool, Stage
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Rows to rehearse, domain by domain: those of domain i begin at starts[i], and there are sizes[i] of them."""
+
+    rows: Tensor
+    starts: Tensor
+    sizes: Tensor
+
+    @classmethod
+    def among(cls, rows: Tensor, domain: Tensor) -> "Choice":
+        """Group these rows by `domain`, which has the domain of every row of the memory."""
+        own = domain[rows]
+        sizes = own.unique(return_counts=True)[1]
+        return cls(rows[own.argsort(stable=True)], sizes.cumsum(0) - sizes, sizes)
+
+    def draw(self, size: int, random: torch.Generator) -> Tensor:
+        """Draw a domain uniformly, then one of its rows uniformly, `size` times; no rows if there are none."""
+        if not len(self.rows):
+            return self.rows
+        domain = torch.randint(len(self.sizes), (size,), generator=random)
+        sizes = self.sizes[domain]
+        place = (torch.rand(size, generator=random, dtype=torch.float64) * sizes).long()
+        return self.rows[self.starts[domain] + place.clamp(max=sizes - 1)]
+
+
 class Memory(nn.Module):
     """At most `capacity` rows, the labelled ones first, in the data's own dtype.
 
     Every row gets a uniform random key when its domain is first seen, and the rows with the largest keys stay: after n
     rows each is held with probability capacity / n, the distribution of the reservoir of :cite:`Vitter1985`, without a
     loop over rows. If `balanced`, every group (a class, or the unlabelled rows of a domain) has an equal share: those
-    rows stay that rank highest within their group. With a `folder` the inputs lie in files there, which are gone when
-    the process ends, and the operating system holds of them in memory what it has room for.
+    rows stay that rank highest within their group.
+
+    Labelled rows have at least half of the capacity (all of them stay if they are fewer), in both cases: beside many
+    unlabelled rows, a few labelled ones would otherwise be lost, and with them all that the task can be learned from.
+    Within the labelled and within the unlabelled rows, the keys decide as before.
+
+    With a `folder` the inputs lie in files there, which are gone when the process ends, and the operating system holds
+    of them in memory what it has room for.
     """
 
     key: Tensor
@@ -41,7 +73,7 @@ class Memory(nn.Module):
         self.register_buffer("count", torch.zeros(2, dtype=torch.long))  # labelled, unlabelled
         self._present: list[int] = []  # the pools of the stage
         self._past = 0  # how many labelled domains the rehearsed rows stand for
-        self._choices: tuple[Tensor, Tensor] | None = None
+        self._choices: tuple[Choice, Choice] | None = None
         self.register_load_state_dict_pre_hook(make_room)
         self.register_load_state_dict_post_hook(lambda *_: setattr(self, "_choices", None))
 
@@ -57,10 +89,11 @@ class Memory(nn.Module):
             self.to(y.device)
 
     def draw(self, batch: Batch, size: int, random: torch.Generator, owner: object) -> Batch | None:
-        """`size` labelled rows and as many unlabelled ones, of domains that the stage does not hold."""
-        labelled, unlabelled = (
-            rows[torch.randint(len(rows), (size,), generator=random)] if len(rows) else rows for rows in self.choices
-        )
+        """Draw `size` labelled rows and `size` unlabelled ones, of domains that are not in the stage.
+
+        Each of these domains is drawn with the same probability, whatever number of its rows is in the memory.
+        """
+        labelled, unlabelled = (choice.draw(size, random) for choice in self.choices)
         index = torch.cat([labelled, unlabelled]).to(self.key.device, non_blocking=True)
         if not len(index):
             return None
@@ -80,7 +113,7 @@ class Memory(nn.Module):
         return labelled, unlabelled
 
     @property
-    def choices(self) -> tuple[Tensor, Tensor]:
+    def choices(self) -> tuple[Choice, Choice]:
         """The labelled, and the unlabelled, rows to draw from; found once a stage, for that waits for the device."""
         if self._choices is None:
             labelled, unlabelled = self.held
@@ -88,7 +121,7 @@ class Memory(nn.Module):
             first = place < labelled
             gone = ~torch.isin(2 * domain + first, torch.tensor(self._present))
             self._past = sum(code % 2 for code in self.seen.tolist() if code not in self._present)
-            self._choices = place[gone & first], place[gone & ~first]
+            self._choices = Choice.among(place[gone & first], domain), Choice.among(place[gone & ~first], domain)
         return self._choices
 
     def rows(self, index: Tensor) -> Tensors:
@@ -108,7 +141,7 @@ class Memory(nn.Module):
         group = torch.cat([self.group[: m + u], *(_groups(pool) for pool in pools)])
         domain = torch.cat([self.domain[: m + u], *(self.domain.new_full((p.size,), p.domain) for p in pools)])
         unlabelled = torch.cat([torch.arange(m + u) >= m, *(torch.full((p.size,), not p.labelled) for p in pools)])
-        keep = self._winners(key, group)
+        keep = self._winners(self._ranks(key, group), unlabelled.to(device))
         keep = keep[unlabelled.to(device)[keep].int().argsort(stable=True)]
         self._fill(keep, sizes, pools)
         k = len(keep)
@@ -118,18 +151,28 @@ class Memory(nn.Module):
         self.seen = torch.cat([self.seen, torch.tensor([_code(pool) for pool in pools]).to(self.seen)])
         self._choices = None
 
-    def _winners(self, key: Tensor, group: Tensor) -> Tensor:
-        """The places of the rows that stay."""
-        size = min(self.capacity, len(key))
+    def _winners(self, rank: Tensor, unlabelled: Tensor) -> Tensor:
+        """The places of the rows that stay: the lowest ranks, of labelled rows at least half of the capacity."""
+        size = min(self.capacity, len(rank))
+        winners = rank.topk(size, largest=False).indices
+        labelled, rest = (~unlabelled).nonzero()[:, 0], unlabelled.nonzero()[:, 0]
+        due = min(len(labelled), -(-self.capacity // 2))
+        if int((~unlabelled[winners]).sum()) >= due:
+            return winners
+        first = labelled[rank[labelled].topk(due, largest=False).indices]
+        return torch.cat([first, rest[rank[rest].topk(size - due, largest=False).indices]])
+
+    def _ranks(self, key: Tensor, group: Tensor) -> Tensor:
+        """Numbers by which rows win a place, the lowest first."""
         if not self.balanced:
-            return key.topk(size).indices
+            return -key
         order = key.argsort(descending=True)
         order = order[group[order].argsort(stable=True)]  # group by group, large keys first
         sizes = group.unique(return_counts=True)[1]
         first = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
         rank = torch.empty_like(key)
         rank[order] = torch.arange(len(key), device=key.device) - first - key[order]  # the key breaks ties
-        return rank.topk(size, largest=False).indices
+        return rank
 
     def _fill(self, keep: Tensor, sizes: list[int], pools: list[Pool]) -> None:
         """Write the inputs and labels of the rows `keep` of [memory, *pools] into the memory."""
@@ -139,9 +182,9 @@ class Memory(nn.Module):
             places = ((keep >= start) & (keep < start + size)).nonzero()[:, 0]
             index, order = (keep[places] - start + (pool.start if pool else 0)).sort()
             places = places[order]  # rows that can only be read in their order are read in one pass
-            chunks = index.split(AT_ONCE)
+            chunks = index.split(AT_ONCE) if len(index) else ()  # a pool that won no place is not read
             read = pool.stream(chunks) if pool else map(self.rows, chunks)
-            for some, rows in zip(places.split(AT_ONCE), read, strict=True):
+            for some, rows in zip(places.split(AT_ONCE) if len(places) else (), read, strict=True):
                 for name, part in _named(rows).items():
                     inputs[name][some.to(inputs[name].device)] = part.to(inputs[name].device)
             if pool is None or pool.labelled:

@@ -10,18 +10,19 @@ from tladapt.stage import Batch, Stage
 
 
 class Replay(Method):
-    r"""Rehearse a uniform sample of all that was seen.
+    r"""Rehearse samples of earlier domains, each of which counts alike.
 
-    .. math:: \mathcal{L} = \frac{b}{b + r}\,\mathbb{E}_B\,\ell + \frac{r}{b + r}\,\mathbb{E}_R\,\ell, \qquad
-       P(x \in M) = \min(1, \text{capacity} / n)
+    .. math:: \mathcal{L} = \frac{b}{b + r}\,\mathbb{E}_B\,\ell + \frac{1}{b + r} \sum_{i=1}^{r} \mathbb{E}_{M_i}\,\ell,
+       \qquad P(x \in M) = \min(1, \text{capacity} / n)
 
-    for the batch B of b labelled domains, the rehearsed samples R of r earlier ones, drawn from the memory M, and the n
-    rows seen before: every domain counts alike, however many there were.
+    for the batch B of b labelled domains, the rows M_i in the memory M of each of r earlier ones, and the n rows seen
+    before. Every earlier domain has the same weight, whatever its number of rows. Where labelled and unlabelled rows
+    were seen, the labelled ones have at least half of the memory (or all stay, if they are fewer).
 
     Parameters
     ----------
     capacity : int, default 500
-        How many samples are remembered, labelled and unlabelled together; >= 1.
+        How many samples are stored, labelled and unlabelled together; >= 1.
     batch_size : int, optional
         Labelled, and unlabelled, samples rehearsed per step; by default as many as the larger of the stage's own parts.
     balanced : bool, default False
