@@ -64,7 +64,7 @@ def test_cores_are_counted_where_the_system_knows_no_affinity(monkeypatch: pytes
 
 
 def test_differences_are_paired_by_seed() -> None:
-    scores = {"source-only": [[0.9, 0.5], [0.7, 0.1], [0.8, 0.3]], "MMD()": [[0.8, 0.6], [0.7, 0.3], [0.6, 0.6]]}
+    scores = {"source-only": [[0.9, 0.5], [0.7, 0.1], [0.8, 0.3]], "MMD()": [[0.8, 0.6], [0.59, 0.3], [0.71, 0.6]]}
     found = Comparison(scenario="x", reference="source-only", domains=["a", "b"], new=["b"], seeds=3, scores=scores)
     change = [0.1, 0.2, 0.3]
     assert found.difference("MMD()", "new") == pytest.approx((statistics.mean(change), statistics.stdev(change)))
@@ -73,22 +73,47 @@ def test_differences_are_paired_by_seed() -> None:
     assert found.hurts("MMD()", "old")
     assert not found.hurts("MMD()", "new")
     row = next(line for line in found.markdown().splitlines() if "MMD()" in line)
-    assert row == "| `MMD()` | 70.0 ± 10.0 | 50.0 ± 17.3 | -10.0 ± 10.0 ▼ | +20.0 ± 10.0 | 60.0 ± 10.0 |"
+    assert row == "| `MMD()` | 70.0 ± 10.5 | 50.0 ± 17.3 | -10.0 ± 1.0 ▼ | +20.0 ± 10.0 | 60.0 ± 13.6 |"
 
 
 def errors(**scores: float) -> Comparison:
     return Comparison(
-        scenario="x", reference="source-only", domains=["a"], new=["a"], seeds=1, metric="RMSE", share=False,
-        higher_is_better=False, scores={"source-only": [[45.0]], **{row: [[v]] for row, v in scores.items()}},
+        scenario="x", reference="source-only", domains=["a"], new=["a"], seeds=3, metric="RMSE", share=False,
+        higher_is_better=False, scores={
+            row: [[value - noise], [value], [value + noise]]
+            for row, value, noise in [("source-only", 45.0, 0.0), *((row, v, 1e-5) for row, v in scores.items())]
+        },
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows", "hurt"),
+    [
+        ([-0.1, 0.0, 0.05], 800, False),
+        ([-0.1, -0.11, -0.09], 800, True),
+        ([0.1, 0.11, 0.1], 800, False),
+        ([-0.1, -0.1, -0.1], 800, True),
+        ([-1 / 80] * 3, 80, False),
+        ([-1 / 80], 80, False),
+        ([-0.3], 80, True),
+    ],
+)
+def test_a_row_hurts_where_the_loss_is_more_than_the_noise_over_seeds_or_of_the_test_rows(
+    changes: list[float], rows: int, hurt: bool
+) -> None:
+    found = Comparison(
+        scenario="x", reference="source-only", domains=["a"], new=["a"], seeds=len(changes), tested=[rows],
+        scores={"source-only": [[0.8] for _ in changes], "MMD()": [[0.8 + change] for change in changes]},
+    )  # fmt: skip
+    assert found.hurts("MMD()", "new") is hurt
 
 
 def test_where_lower_is_better_more_is_worse() -> None:
     found = errors(worse=45.0051, equal=45.0049, better=11.26)
     assert [found.hurts(row, "new") for row in ("worse", "equal", "better")] == [True, False, False]
     text = found.markdown()
-    assert "| `worse` | - | 45.01 | - | +0.01 ▼ | 45.01 |" in text
-    assert "| `better` | - | 11.26 | - | -33.74 | 11.26 |" in text
+    assert "| `worse` | - | 45.01 ± 0.00 | - | +0.01 ± 0.00 ▼ | 45.01 ± 0.00 |" in text
+    assert "| `better` | - | 11.26 ± 0.00 | - | -33.74 ± 0.00 | 11.26 ± 0.00 |" in text
     assert "final RMSE (lower is better), mean" in text
     assert "%" not in text
 

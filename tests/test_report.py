@@ -30,12 +30,13 @@ def test_every_figure_by_hand():
             "old": (0.60 + 0.85) / 2,
             "new": 0.95,
             "transfer": 0.95 - 0.50,
+            "against_source_only": None,
             "forgetting": ((0.90 - 0.60) + (0.80 - 0.85)) / 2,
             "backward_transfer": ((0.60 - 0.90) + (0.85 - 0.80)) / 2,
             "forward_transfer": ((0.25 - 0.20) + (0.50 - 0.30)) / 2,
         }
     )
-    assert report().negative_transfer is False
+    assert report().negative_transfer is None
 
 
 def test_several_domains_that_come_last_are_all_new():
@@ -45,16 +46,75 @@ def test_several_domains_that_come_last_are_all_new():
     assert found.transfer == pytest.approx((0.80 + 0.50) / 2 - (0.25 + 0.20) / 2)
 
 
-def test_a_last_stage_worse_than_the_one_before_is_negative_transfer():
-    worse = report([[0.1, 0.2], [0.9, 0.6], [0.9, 0.55]], first=(0, 1))
-    assert worse.transfer == pytest.approx(-0.05)
-    assert worse.negative_transfer is True
-    assert "NEGATIVE TRANSFER" in str(worse)
-    assert "NEGATIVE TRANSFER" not in str(report())
+def beside(new: float, alone: float, rows: int = 80, **about) -> Report:
+    """A report whose new domain has one score before the last stage, one after it, and one with source-only."""
+    scores = [[0.1, 0.2], [0.9, 0.6], [0.9, new]]
+    return report(scores, (0, 1), **{"tested": [rows, rows], "source_only": [0.9, alone], **about})
 
 
-def test_no_change_is_no_negative_transfer():
-    assert report([[0.1, 0.2], [0.9, 0.6], [0.9, 0.6]], first=(0, 1)).negative_transfer is False
+def test_a_loss_against_the_model_before_is_not_called_negative_transfer_where_no_source_only_was_run():
+    worse = report([[0.1, 0.2], [0.9, 0.6], [0.9, 0.15]], first=(0, 1), tested=[80, 80])
+    assert worse.transfer == pytest.approx(-0.45)
+    assert (worse.against_source_only, worse.interval, worse.negative_transfer) == (None, None, None)
+    assert "NEGATIVE TRANSFER" not in str(worse)
+
+
+def test_negative_transfer_is_a_loss_against_source_only_and_not_against_the_model_before():
+    gained_less = beside(0.65, alone=0.9)  # better than before the stage, worse than more training on the source
+    assert gained_less.transfer == pytest.approx(0.05)
+    assert gained_less.against_source_only == pytest.approx(-0.25)
+    assert gained_less.negative_transfer is True
+    assert "NEGATIVE TRANSFER" in str(gained_less)
+    lost_less = beside(0.55, alone=0.3)
+    assert lost_less.transfer == pytest.approx(-0.05)
+    assert lost_less.negative_transfer is False
+    assert "NEGATIVE TRANSFER" not in str(lost_less)
+
+
+@pytest.mark.parametrize(
+    ("lost", "rows", "negative"), [(0, 80, False), (1, 80, False), (80, 8000, False), (20, 80, True), (300, 8000, True)]
+)
+def test_a_loss_counts_if_it_is_more_than_the_noise_of_the_test_rows(lost, rows, negative):
+    assert beside(0.75 - lost / rows, alone=0.75, rows=rows).negative_transfer is negative
+
+
+def test_the_interval_over_test_rows_turns_round_where_lower_is_better():
+    low, high = beside(0.6, alone=0.8, rows=75).interval or (0.0, 0.0)
+    assert beside(0.8, alone=0.6, rows=75).interval == pytest.approx((-high, -low))
+    assert beside(0.6, alone=0.8, rows=75, higher_is_better=False).interval == pytest.approx((-high, -low))
+
+
+def test_of_what_is_no_share_one_run_knows_no_noise_and_several_seeds_do():
+    one = [beside(new, alone=3.0, share=False, seed=seed) for seed, new in enumerate((1.0, 1.2, 0.9))]
+    assert (one[0].against_source_only, one[0].negative_transfer) == (-2.0, None)
+    whole = Report.mean(one)
+    change = np.array([-2.0, -1.8, -2.1])
+    half = 4.302653 * change.std(ddof=1) / 3**0.5
+    assert whole.interval == pytest.approx((change.mean() - half, change.mean() + half), abs=1e-4)
+    assert whole.negative_transfer is True
+
+
+def test_over_seeds_the_noise_of_the_test_rows_stays():
+    whole = Report.mean([beside(0.70 + 0.001 * seed, alone=0.75, seed=seed) for seed in range(5)])
+    assert whole.against_source_only == pytest.approx(-0.048)
+    assert whole.negative_transfer is False  # the same 80 rows each time: four of them
+
+
+def test_a_report_takes_source_only_of_the_same_seed_and_domains_alone():
+    one = report([[0.1, 0.2], [0.9, 0.6], [0.9, 0.7]], first=(0, 1))
+    alone = report([[0.1, 0.2], [0.9, 0.6], [0.9, 0.5]], first=(0, 2))
+    assert one.beside(alone).against_source_only == pytest.approx(0.2)
+    assert one.source_only == []
+    with pytest.raises(ValueError, match="seed=0, got seed=1"):
+        one.beside(report(alone.scores, first=(0, 2), seed=1))
+    with pytest.raises(ValueError, match="domains"):
+        one.beside(report())
+
+
+def test_a_report_beside_source_only_comes_back_from_its_file(tmp_path):
+    for whole in (beside(0.6, alone=0.7), Report.mean([beside(0.6, alone=0.7, seed=seed) for seed in (0, 1)])):
+        whole.save(tmp_path)
+        assert Report.load(tmp_path) == whole
 
 
 def test_a_single_stage_is_all_new():
@@ -91,7 +151,8 @@ def test_where_nothing_can_be_scored_the_report_still_reads():
 
 PROMISED = {
     "schema", "scenario", "method", "seed", "metric", "domains", "stages", "scores", "old", "new", "forgetting",
-    "backward_transfer", "forward_transfer", "transfer", "negative_transfer", "remembers", "seconds", "environment",
+    "backward_transfer", "forward_transfer", "transfer", "against_source_only", "negative_transfer", "remembers",
+    "seconds", "environment",
 }  # fmt: skip
 
 
@@ -99,6 +160,8 @@ def test_the_file_holds_what_the_design_promises_and_how_the_run_was_made(tmp_pa
     stored = json.loads(report().save(tmp_path).read_text())
     assert set(stored) == PROMISED | {
         "first",
+        "tested",
+        "source_only",
         "increment",
         "precision",
         "batchnorm",
@@ -154,7 +217,12 @@ def test_a_missing_report_is_refused_in_one_line(tmp_path):
 
 def seeds() -> list[Report]:
     numbers = np.random.default_rng(0)
-    return [report(numbers.random((4, 3)).tolist(), seed=seed, seconds=float(seed)) for seed in (3, 5, 8)]
+    return [
+        report(
+            numbers.random((4, 3)).tolist(), seed=seed, seconds=float(seed), source_only=numbers.random(3).tolist()
+        )
+        for seed in (3, 5, 8)
+    ]  # fmt: skip
 
 
 def test_the_mean_over_seeds_is_numpys():

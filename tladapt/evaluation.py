@@ -20,6 +20,11 @@ class Evaluator:
     def __init__(self, domains: Sequence[Domain], task: Task, increment: str, batch_size: int = 512) -> None:
         self.domains, self.task, self.increment, self.batch_size = list(domains), task, increment, batch_size
 
+    @property
+    def rows(self) -> list[int]:
+        """How many labelled test rows each domain has."""
+        return [0 if domain.test is None else len(domain.test.y) for domain in self.domains]
+
     def live(self, model: Model, seen: set[int]) -> torch.Tensor | None:
         """The classes that may be predicted in each domain once those in `seen` were learned; see `live_classes`."""
         live = live_classes(self.increment, self.domains, len(model.classes), seen)

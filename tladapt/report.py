@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from tladapt.evaluation import backward_transfer, forgetting, forward_transfer, mean, spread
+from tladapt.intervals import Interval, newcombe, student
 from tladapt.labelshift import mean_of
 
 SCHEMA = 1
-FIGURES = ("old", "new", "transfer", "forgetting", "backward_transfer", "forward_transfer")
+FIGURES = ("old", "new", "transfer", "against_source_only", "forgetting", "backward_transfer", "forward_transfer")
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
@@ -37,6 +38,11 @@ class Report:
         Row 0 before any training, row i + 1 after stage i; one column per domain; None: no labels to score.
     first : list of int
         The stage in which each domain came first.
+    tested : list of int
+        How many labelled test rows each domain was scored on; empty where that is not known.
+    source_only : list of float
+        The final scores of a model that learned from the first stage's domains alone, in as many steps; empty where
+        none was run. See `beside`.
     notes : list of str
         What a reader should know: terms that had nothing to act on, stages that taught nothing.
     label_shift : dict
@@ -50,7 +56,7 @@ class Report:
     >>> report = Report(domains=["web", "phone"], stages=["web", "phone"], first=[0, 1],
     ...                 scores=[[0.1, 0.1], [0.9, 0.5], [0.8, 0.7]], method="Method()")
     >>> report.old, report.new, round(report.transfer, 12), report.negative_transfer
-    (0.8, 0.7, 0.2, False)
+    (0.8, 0.7, 0.2, None)
     """
 
     domains: list[str]
@@ -58,6 +64,8 @@ class Report:
     first: list[int]
     scores: list[list[float | None]]
     method: str
+    tested: list[int] = field(default_factory=list)
+    source_only: list[float | None] = field(default_factory=list)
     scenario: str = ""
     seed: int | None = 0
     seeds: list[int] = field(default_factory=list)
@@ -107,9 +115,73 @@ class Report:
         return None if before is None or self.new is None else self._sign * (self.new - before)
 
     @property
+    def against_source_only(self) -> float | None:
+        """What the new domains gained over source-only, which trained as long without them; None where none was run.
+
+        Unlike `transfer`, no part of it comes from more steps on the source.
+        """
+        if self.new is None or not self.source_only:
+            return None
+        alone = mean([self.source_only[j] for j in self._columns(old=False)])
+        return None if alone is None else self._sign * (self.new - alone)
+
+    @property
+    def interval(self) -> Interval | None:
+        """A 95 % interval of `against_source_only`; None where nothing is known of the noise.
+
+        Of a share it is Newcombe's, over the test rows. Over several seeds Student's is made too, and the wider counts.
+        """
+        if self.against_source_only is None:
+            return None
+        found = [interval for interval in (self._over_rows(), self._over_seeds()) if interval is not None]
+        if not found:
+            return None
+        return min(low for low, _ in found), max(high for _, high in found)
+
+    def _over_rows(self) -> Interval | None:
+        """The interval over test rows, taking the two models' answers as independent."""
+        columns = [j for j in self._columns(old=False) if self.scores[-1][j] is not None]
+        after = [self.scores[-1][j] for j in columns]
+        before = [self.source_only[j] for j in columns]
+        shares = [value for value in (*after, *before) if value is not None and 0 <= value <= 1]
+        rows = [self.tested[j] for j in columns] if self.tested else []
+        if not self.share or not rows or not all(rows) or len(shares) < 2 * len(columns):
+            return None
+        low, high = newcombe(after, before, rows)  # type: ignore[arg-type]
+        return (low, high) if self.higher_is_better else (-high, -low)
+
+    def _over_seeds(self) -> Interval | None:
+        deviation = self.spread.get("against_source_only")
+        if deviation is None or self.against_source_only is None:
+            return None
+        return student(self.against_source_only, deviation, len(self.seeds))
+
+    @property
     def negative_transfer(self) -> bool | None:
-        """Whether the new domains are worse off than without the last stage."""
-        return None if self.transfer is None else self.transfer < 0
+        """Whether the new domains lost against source-only by more than noise; None if that is not known."""
+        return None if self.interval is None else self.interval[1] < 0
+
+    def beside(self, source_only: "Report") -> "Report":
+        """Return the report with the final scores of source-only, of the same seed, beside its own.
+
+        Raises
+        ------
+        ValueError
+            If the other report is of other domains or another seed.
+
+        Examples
+        --------
+        >>> from tladapt import MMD, Method
+        >>> from tladapt.scenarios import digits
+        >>> short = digits().but(steps=2)
+        >>> report = short.run(MMD()).beside(short.run(Method(), baseline="source-only"))
+        >>> report.against_source_only == report.new - report.source_only[1]
+        True
+        """
+        for name in ("domains", "seed", "seeds", "metric"):
+            if (own := getattr(self, name)) != (other := getattr(source_only, name)):
+                raise ValueError(f"Report.beside: expected a report with {name}={own!r}, got {name}={other!r}")
+        return replace(self, source_only=list(source_only.scores[-1]))
 
     @property
     def forgetting(self) -> float | None:
@@ -142,6 +214,7 @@ class Report:
         return replace(
             first, seed=None, seeds=[r.seed for r in reports if r.seed is not None],
             scores=[[None if value != value else value for value in row] for row in scores.mean(0).tolist()],
+            source_only=_mean_source_only(reports),
             seconds=float(np.mean([r.seconds for r in reports])), label_shift=mean_of([r.label_shift for r in reports]),
             spread={name: spread([r.figures[name] for r in reports]) for name in FIGURES}
             | {"scores": [[spread(column) for column in zip(*rows, strict=True)]
@@ -175,3 +248,11 @@ class Report:
         from tladapt.display.table import text
 
         return text(self)
+
+
+def _mean_source_only(reports: Sequence[Report]) -> list[float | None]:
+    """The mean final scores of source-only; empty where it was not run on every seed."""
+    known = [report.source_only for report in reports]
+    if not all(known):
+        return []
+    return [mean(column) for column in zip(*known, strict=True)]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tladapt.data import Data, Draw, Tensors, each, length
 from tladapt.domains import Domain
+from tladapt.lengths import steps_per_pass
 from tladapt.seeding import generator
 from tladapt.task import Task
 
@@ -189,7 +190,7 @@ class Stage:
     @property
     def steps(self) -> int:
         """The steps of one epoch, until the largest pool has been seen once."""
-        return -(-max(pool.size for pool in self.pools) // self.batch_size)
+        return steps_per_pass(self.domains, self.batch_size)
 
     def stream(self, first: int, steps: int) -> Iterator[Batch]:
         """The batches of the steps from `first` to below `steps`; what is not in memory is read ahead of its step.

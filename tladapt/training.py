@@ -13,6 +13,7 @@ from tladapt.domains import Domain
 from tladapt.evaluation import Evaluator
 from tladapt.labelshift import alarms, label_shifts, stored
 from tladapt.learning import learn
+from tladapt.lengths import lengths
 from tladapt.method import REMEMBERED, Method
 from tladapt.model import PRECISIONS, Model
 from tladapt.report import Report, environment
@@ -32,9 +33,10 @@ def cosine(progress: float) -> float:
 
 
 def train(
-    model: Model, stream: Stream, method: Method | None = None, *, epochs: int | None = None, steps: int | None = None,
-    batch_size: int = 64, lr: float = 1e-3, optimizer: Callable[..., Optimizer] = Adam,
-    schedule: Callable[[float], float] = cosine, increment: str = "domain", task: Task | None = None,
+    model: Model, stream: Stream, method: Method | None = None, *, epochs: int | None = None,
+    steps: int | Sequence[int] | None = None, batch_size: int = 64, lr: float = 1e-3,
+    optimizer: Callable[..., Optimizer] = Adam, schedule: Callable[[float], float] = cosine,
+    increment: str = "domain", task: Task | None = None,
     evaluate: Sequence[Domain] | None = None, learned: int = 0, precision: str | None = None, seed: int = 0,
     may_remember: str = "samples", checkpoint: str | Path | None = None, every: int = 100, scenario: str = "",
     progress: bool | None = None,
@@ -49,8 +51,10 @@ def train(
         The stages; see `adaptation` and `scenarios.by_class`.
     method : Method, optional
         What is added to the loss of the task; by default nothing, which is fine-tuning. A new one for every fit.
-    epochs, steps : int, optional
-        The length of a stage: passes over its largest domain (default 10), or steps of the optimiser.
+    epochs : int, optional
+        The length of a stage in passes over its largest domain; see `tladapt.lengths` for the default.
+    steps : int or sequence of int, optional
+        The length of a stage in steps of the optimiser: one number for all stages, or one for each.
     batch_size : int
         Rows per step from the labelled, and from the unlabelled, part of every domain of the stage.
     lr, optimizer, schedule
@@ -89,7 +93,7 @@ def train(
     DivergedError
         If a loss is no longer finite.
     """
-    _check(model, stream, method, learned, epochs=epochs, steps=steps, batch_size=batch_size, lr=lr, every=every)
+    _check(model, stream, method, learned, epochs=epochs, batch_size=batch_size, lr=lr, every=every)
     method, task = method or Method(), task or Classification()
     _check_choice("precision", precision or model.precision, PRECISIONS)
     _check_choice("may_remember", may_remember, REMEMBERED)
@@ -97,13 +101,14 @@ def train(
     evaluator = Evaluator(domains_of(stream, evaluate), task, increment, min(512, 8 * batch_size))
     for domain in evaluator.domains:
         task.check(domain, len(model.classes))
+    planned = lengths(stream, epochs=epochs, steps=steps, batch_size=batch_size)
     teachable = _teachable(stream, method)
     model.precision = precision or model.precision
 
     run = Run(checkpoint, every, model, stream, evaluator.domains, {
-        "scenario": scenario, "method": method, "seed": seed, "increment": increment, "epochs": epochs, "task": task,
-        "steps": steps, "batch_size": batch_size, "lr": lr, "optimizer": optimizer, "learned": learned,
-        "schedule": schedule, "stream": _names(stream),
+        "scenario": scenario, "method": method, "seed": seed, "increment": increment, "steps": planned, "task": task,
+        "batch_size": batch_size, "lr": lr, "optimizer": optimizer, "learned": learned, "schedule": schedule,
+        "stream": _names(stream),
     })  # fmt: skip
 
     def reports() -> Iterator[Report]:
@@ -118,6 +123,7 @@ def train(
             return Report(
                 scenario=scenario, method=repr(method), seed=seed, metric=task.metric, share=task.share,
                 higher_is_better=task.higher_is_better, increment=increment, batchnorm=model.batchnorm,
+                tested=evaluator.rows,
                 remembers=method.remembers, precision=model.precision, domains=list(numbers),
                 environment=environment(model.device.type), stages=_names(stream[: past.stage]),
                 first=[i if i < past.stage else len(stream) for i in first],
@@ -139,7 +145,7 @@ def train(
                 with seeded(generator(seed, index, "stage").initial_seed()):
                     if index < learned or not teachable[index]:
                         past.notes += _looked_at(model, method, stage, index < learned)
-                    elif idle := teach(stage, steps=steps or (epochs or 10) * stage.steps):
+                    elif idle := teach(stage, steps=planned[index]):
                         past.notes.append(f"stage {index} ({stage.name}): {', '.join(idle)} had nothing to act on")
                     past.scores.append(evaluator.scores(model, seen))
                 past.stage = index + 1
@@ -197,8 +203,6 @@ def _check(model: Model, stream: Stream, method: Method | None, learned: int, **
     for name, value in sizes.items():
         if value is not None and not (0 < value < math.inf and (name == "lr" or value == int(value))):
             raise ValueError(f"{name}={value}: expected a positive {'' if name == 'lr' else 'whole '}number")
-    if sizes["epochs"] is not None and sizes["steps"] is not None:
-        raise ValueError("epochs and steps: give one of them")
     if not 0 <= learned < max(len(stream), 1):
         raise ValueError(f"learned={learned}: expected fewer than the {len(stream)} stages of the stream")
 

@@ -67,10 +67,20 @@ def _run(options: argparse.Namespace, scenario: Scenario, method: Method, seed: 
         if folder is not None:
             model.save(folder / "model")
         raise
+    if report.new is not None and scenario.unlabelled and options.baseline is None:
+        report = _keep(folder, report.beside(_source_only(options, scenario, seed, folder)))
     if folder is not None:
         model.save(folder / "model")
         _draw(report, folder)
     return report
+
+
+def _source_only(options: argparse.Namespace, scenario: Scenario, seed: int, folder: Path | None) -> Report:
+    """Run the baseline that the gain on the new domains is measured against."""
+    return scenario.run(
+        Method(), seed=seed, model=_network(options, scenario, seed), baseline="source-only", every=options.every,
+        checkpoint=folder and folder / "source-only",
+    )  # fmt: skip
 
 
 def _keep(folder: Path | None, report: Report) -> Report:

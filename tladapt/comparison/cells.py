@@ -128,7 +128,7 @@ def fingerprint(scenario: Scenario) -> dict[str, Any]:
     content = [network_digest(scenario.model()), data_digest(scenario.stream)]
     return {
         "scenario": scenario.name, "stages": len(scenario.stream), "domains": len(domains_of(scenario.stream)),
-        "increment": scenario.increment, "epochs": scenario.epochs, "steps": scenario.steps,
+        "increment": scenario.increment, "steps": scenario.lengths(),
         "batch_size": scenario.batch_size, "lr": scenario.lr, "learned": scenario.learned,
         "how": identity([scenario.optimizer, scenario.schedule, scenario.task]), "content": content,
         "environment": environment(),

@@ -72,6 +72,7 @@ def compare(
         domains=[domain.name for domain in domains_of(here.stream)],
         new=[domain.name for domain in members(here.stream[-1]) if domain.name not in before],
         seeds=seeds, scores=scores, failed=failed,
+        tested=[0 if domain.test is None else len(domain.test.y) for domain in domains_of(here.stream)],
     )  # fmt: skip
     if out is not None:
         comparison.save(out)
@@ -82,8 +83,7 @@ def _rows(
     scenario: Scenario, methods: Sequence[Method], baselines: Sequence[str]
 ) -> list[tuple[str, Method, str | None]]:
     """(name, method, baseline) of every row, the reference first."""
-    gap = any(len(domain.train.y) < len(domain.train) for stage in scenario.stream for domain in members(stage))
-    first = [SOURCE_ONLY] if gap else []
+    first = [SOURCE_ONLY] if scenario.unlabelled else []
     others = [name for name in baselines if name not in first]
     for name in [*first, *others]:
         scenario.baseline(name)  # an unknown one fails here

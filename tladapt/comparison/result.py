@@ -8,6 +8,7 @@ from typing import Any
 from tladapt.display.harmless import harmless, in_markdown
 from tladapt.display.table import shown, titled, unit
 from tladapt.evaluation import mean, spread
+from tladapt.intervals import Interval, newcombe, student
 from tladapt.report import environment
 from tladapt.storage.files import write_json, write_text
 
@@ -32,11 +33,13 @@ class Comparison:
         By row: for every seed the final scores, one per domain; None for a run that failed.
     failed : dict
         Why a run failed.
+    tested : list of int
+        How many labelled test rows each domain was scored on; empty where that is not known.
 
     Examples
     --------
     >>> found = Comparison(scenario="demo", reference="source-only", domains=["web", "phone"], new=["phone"], seeds=2,
-    ...                    scores={"source-only": [[0.9, 0.5], [0.9, 0.6]], "MMD()": [[0.8, 0.7], [0.9, 0.9]]})
+    ...                    scores={"source-only": [[0.9, 0.5], [0.9, 0.6]], "MMD()": [[0.8, 0.7], [0.81, 0.9]]})
     >>> [round(value, 3) for value in found.figure("MMD()", "new")], found.hurts("MMD()", "old")
     ([0.8, 0.141], True)
     >>> [round(value, 3) for value in found.difference("MMD()", "new")]  # seed by seed: 0.2 and 0.3
@@ -56,11 +59,22 @@ class Comparison:
     batchnorm: str = "joint"
     failed: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=environment)
+    tested: list[int] = field(default_factory=list)
 
     def values(self, row: str, what: str) -> list[float | None]:
         """By seed: the mean final score of the "old", the "new" or "all" domains."""
-        columns = [i for i, name in enumerate(self.domains) if what == "all" or (name in self.new) == (what == "new")]
+        columns = self._columns(what)
         return [None if seed is None else mean([seed[i] for i in columns]) for seed in self.scores[row]]
+
+    def _columns(self, what: str) -> list[int]:
+        return [i for i, name in enumerate(self.domains) if what == "all" or (name in self.new) == (what == "new")]
+
+    def _pairs(self, row: str, what: str) -> list[tuple[float | None, float | None]]:
+        return list(zip(self.values(row, what), self.values(self.reference, what), strict=True))
+
+    def _final(self, row: str, column: int) -> float | None:
+        """The mean final score of one domain over the seeds."""
+        return mean([None if seed is None else seed[column] for seed in self.scores[row]])
 
     def figure(self, row: str, what: str) -> Figure:
         """Mean and standard deviation over the seeds."""
@@ -68,14 +82,35 @@ class Comparison:
 
     def difference(self, row: str, what: str) -> Figure:
         """Mean and standard deviation of the differences to the reference, seed by seed."""
-        pairs = zip(self.values(row, what), self.values(self.reference, what), strict=True)
-        return _figure([None if a is None or b is None else a - b for a, b in pairs])
+        return _figure([None if a is None or b is None else a - b for a, b in self._pairs(row, what)])
+
+    def interval(self, row: str, what: str) -> Interval | None:
+        """A 95 % interval of the mean difference to the reference; None where nothing is known of the noise.
+
+        Student's, over the differences seed by seed. Where they are all equal, or there is one seed alone, it is
+        Newcombe's over the test rows, for shares.
+        """
+        change, deviation = self.difference(row, what)
+        if change is None:
+            return None
+        if deviation:
+            count = sum(None not in pair for pair in self._pairs(row, what))
+            return student(change, deviation, count)
+        columns = [i for i in self._columns(what) if self.tested and self.tested[i]]
+        after, before = ([self._final(name, i) for i in columns] for name in (row, self.reference))
+        shares = [value for value in (*after, *before) if value is not None and 0 <= value <= 1]
+        if not self.share or not columns or len(shares) < 2 * len(columns):
+            return None
+        return newcombe(after, before, [self.tested[i] for i in columns])  # type: ignore[arg-type]
 
     def hurts(self, row: str, what: str) -> bool:
-        """Whether it is worse than the reference in the mean, by half of the last digit shown or more."""
-        change = self.difference(row, what)[0]
+        """Whether it is worse than the reference by more than noise, and by half of the last digit shown or more."""
+        change, interval = self.difference(row, what)[0], self.interval(row, what)
+        if change is None or interval is None:
+            return False
+        best = interval[1] if self.higher_is_better else -interval[0]
         half = unit(self.figure(self.reference, what)[0], self.share) / 2
-        return change is not None and (change if self.higher_is_better else -change) <= -half
+        return best < 0 and abs(change) >= half
 
     @property
     def title(self) -> str:
@@ -106,7 +141,8 @@ class Comparison:
         metric = titled(self.metric, self.share) + ("" if self.higher_is_better else " (lower is better)")
         notes = [
             f"final {metric}, mean ± sd over seeds 0-{self.seeds - 1}; Δ: difference to {self.reference}, "
-            f"seed by seed, {WORSE} where worse; BatchNorm {self.batchnorm}, {self.increment}-incremental; {versions}"
+            f"seed by seed, {WORSE} where worse by more than noise; BatchNorm {self.batchnorm}, "
+            f"{self.increment}-incremental; {versions}"
         ]
         return notes + [f"failed: {where}: {why}" for where, why in self.failed.items()]
 

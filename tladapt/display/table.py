@@ -41,7 +41,7 @@ def summary(report: Report) -> list[str]:
     unscored = [name for name, score in zip(report.domains, report.scores[-1], strict=True) if score is None]
     lines += [f"{name}: no labels to score" for name in unscored]
     if report.negative_transfer:
-        lines.append("NEGATIVE TRANSFER: the new domains are worse off than before the last stage")
+        lines.append("NEGATIVE TRANSFER: the new domains are worse off than with source-only, by more than noise")
     over = f", mean ± standard deviation over {len(report.seeds)} seeds" if report.seeds else ""
     lines.append(f"BatchNorm {report.batchnorm}, {report.increment}-incremental, remembers {report.remembers}{over}")
     return lines + report.notes

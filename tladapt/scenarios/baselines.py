@@ -1,4 +1,7 @@
-"""Streams to compare a method with: what is reached without it."""
+"""Streams to compare a method with: what is reached without it.
+
+`Scenario.lengths` gives them as many steps as the method beside them.
+"""
 
 from tladapt.domains import Domain
 from tladapt.streams import Stream, members

@@ -7,12 +7,13 @@ from typing import Any
 
 from torch.optim import Adam, Optimizer
 
+from tladapt.lengths import lengths
 from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.report import Report
 from tladapt.scenarios.baselines import BASELINES
 from tladapt.seeding import generator, seeded
-from tladapt.streams import Stream, domains_of
+from tladapt.streams import Stream, domains_of, members
 from tladapt.task import Task
 from tladapt.training import cosine, last, train
 
@@ -33,6 +34,8 @@ class Scenario:
         The same stages with the labels that the methods do not get; its last score bounds what they can reach.
     inputs : dict
         How a file becomes an input of the network (see `tladapt.readers.files`).
+    epochs, steps : int, list of int, optional
+        The length of the stages, of the methods and of the baselines alike; see `fit`.
     learned : int
         So many first stages are the past of the network, which comes trained.
     """
@@ -45,7 +48,7 @@ class Scenario:
     ceiling: Stream | None = None
     inputs: dict[str, Any] = field(default_factory=dict)
     epochs: int | None = None
-    steps: int | None = None
+    steps: int | Sequence[int] | None = None
     batch_size: int = 64
     lr: float = 1e-3
     optimizer: Callable[..., Optimizer] = Adam
@@ -78,7 +81,8 @@ class Scenario:
         model : Model, optional
             Trained in place; by default a new network.
         baseline : {"source-only", "from-scratch", "joint", "ceiling"}, optional
-            Learn a stream with less, or more, to learn from instead; the same domains are scored.
+            Learn a stream with less, or more, to learn from instead, in as many steps as a method gets; the same
+            domains are scored.
         may_remember : {"nothing", "statistics", "outputs", "samples"}
             The most of the data that a method may keep after a stage.
         checkpoint, every : path, int, optional
@@ -89,7 +93,7 @@ class Scenario:
         stream = self.stream if baseline is None else self.baseline(baseline)
         return train(
             self.model(seed) if model is None else model, stream, self.method() if method is None else method,
-            epochs=self.epochs, steps=self.steps, batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer,
+            steps=self.lengths(baseline), batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer,
             schedule=self.schedule, increment=self.increment, task=self.task, evaluate=domains_of(self.stream),
             learned=min(self.learned, len(stream) - 1), seed=seed, progress=progress, may_remember=may_remember,
             checkpoint=checkpoint, every=every,
@@ -97,6 +101,31 @@ class Scenario:
         )  # fmt: skip
 
     run = last(train, "run")  # the same arguments, in one place
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether a stage has rows without labels, so that source-only is what a method must beat."""
+        domains = [domain for stage in self.stream for domain in members(stage)]
+        return any(len(domain.train.y) < len(domain.train) for domain in domains)
+
+    def lengths(self, baseline: str | None = None) -> list[int]:
+        """Return the steps of every stage, or of every stage of a baseline, which gets as many as the scenario.
+
+        "source-only" and "ceiling" take as many in each stage, "from-scratch" those of the last stage, "joint" the sum
+        of all that are learned.
+
+        Examples
+        --------
+        >>> from tladapt.scenarios import digits
+        >>> {name: digits().lengths(name) for name in (None, "source-only", "from-scratch", "joint")}
+        {None: [300, 300], 'source-only': [300, 300], 'from-scratch': [300], 'joint': [600]}
+        """
+        own = lengths(self.stream, epochs=self.epochs, steps=self.steps, batch_size=self.batch_size)
+        if baseline == "joint":
+            return [sum(own[self.learned :])]
+        if baseline == "from-scratch":
+            return own[-1:]
+        return own
 
     def baseline(self, name: str) -> Stream:
         """The stream of a baseline.

@@ -40,6 +40,7 @@ class _Spread(TypedDict, total=False):
     old: Score
     new: Score
     transfer: Score
+    against_source_only: Score
     forgetting: Score
     backward_transfer: Score
     forward_transfer: Score
@@ -54,6 +55,8 @@ class _Stored(Report):
     stages: Texts
     first: Annotated[list[int], FailFast()]
     scores: Scores
+    tested: Annotated[list[int], FailFast()] = field(default_factory=list)
+    source_only: Annotated[list[Score], FailFast()] = field(default_factory=list)
     label_shift: dict[str, _Shift] = field(default_factory=dict)  # type: ignore[assignment]
     spread: _Spread = field(default_factory=_Spread)  # type: ignore[assignment]
 
@@ -103,6 +106,11 @@ def report_of(found: dict[str, Any]) -> Report:
     for name, rows in (("scores", report.scores), ("spread", report.spread.get("scores", report.scores))):
         if len(rows) != stages + 1 or any(len(row) != columns for row in rows):
             raise ValueError(f"{name}: expected {stages + 1} rows of {columns} columns")
+    for name, values in (("tested", report.tested), ("source_only", report.source_only)):
+        if values and len(values) != columns:
+            raise ValueError(f"{name}: expected {columns} values, one per domain, got {len(values)}")
+    if not all(0 <= rows < LATEST for rows in report.tested):
+        raise ValueError("tested: expected numbers of rows")
     if len(report.first) != columns or not all(0 <= stage < LATEST for stage in report.first):  # of stages to come, too
         raise ValueError(f"first: expected a stage, counted from 0, for each of {columns} domains")
     return report
