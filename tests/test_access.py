@@ -42,6 +42,10 @@ class Locked(Data):
     def to(self, device: torch.device) -> Data:
         return Locked(self._x, self._y, self.where, self.closed)
 
+    def take(self, labelled: Tensor, unlabelled: Tensor | None = None) -> Data:
+        index = labelled if unlabelled is None else torch.cat([labelled, unlabelled])
+        return Locked(self._x[index], self._y[labelled], self.where, self.closed)
+
     def without_labels(self) -> Data:
         return Locked(self._x, self._y[:0], self.where, self.closed)
 

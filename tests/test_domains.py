@@ -46,11 +46,33 @@ def test_a_class_that_only_the_test_data_has_is_a_class():
 
 @pytest.mark.parametrize("lazy", [False, True], ids=["in memory", "data set"])
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
-def test_the_hold_out_takes_its_share_of_every_class_and_nothing_twice(share, lazy):
+def test_the_hold_out_takes_its_share_and_nothing_twice(share, lazy):
     domain = Domain("web", TensorDataset(X, Y) if lazy else (X, Y), test=share)
-    assert domain.test is not None
-    assert counts(domain.test.y) == [share * N / CLASSES] * CLASSES
+    assert len(domain.test or ()) == share * N
     assert sorted(names(domain.train) + names(domain.test)) == list(range(N))
+
+
+@pytest.mark.parametrize("part", ["test", "validation"])
+def test_which_rows_are_held_out_depends_on_no_label(part):
+    held = set()
+    for y in (Y, Y.flip(0), Y * 0, (torch.arange(N) == 7).long(), torch.randn(N), torch.zeros(N, 4)):
+        domain = Domain("web", (X, y), **{"test": None, part: 0.2})
+        held.add(tuple(names(getattr(domain, part))))
+    assert len(held) == 1
+
+
+def test_the_hold_out_takes_the_same_rows_whatever_their_order():
+    order = torch.randperm(N, generator=torch.Generator().manual_seed(1))
+    one, two = Domain("web", (X, Y)), Domain("web", (X[order], Y[order]))
+    assert sorted(names(one.test)) == sorted(names(two.test))
+
+
+def test_equal_rows_are_held_out_in_proportion():
+    x = (torch.arange(1000) % 2).float()[:, None]
+    test = Domain("coins", (x, x[:, 0].long()), test=0.2).test
+    assert test is not None
+    assert len(test) == 200
+    assert 70 < test.y.sum() < 130
 
 
 def test_held_out_rows_keep_their_own_labels():
@@ -58,14 +80,6 @@ def test_held_out_rows_keep_their_own_labels():
     for data in (domain.train, domain.test):
         assert data is not None
         assert torch.equal(rows(data)[:, 1].long(), data.y)
-
-
-def test_the_hold_out_of_uneven_classes_is_within_one_row_of_the_share():
-    y = torch.tensor([0] * 40 + [1] * 13 + [2] * 7)
-    test = Domain("web", (X, y), test=0.25).test
-    assert test is not None
-    assert len(test) == 15
-    assert all(abs(count - share) <= 1 for count, share in zip(counts(test.y), (10, 3.25, 1.75), strict=True))
 
 
 def test_the_hold_out_depends_on_the_seed_alone():
@@ -112,13 +126,35 @@ def test_test_data_may_have_no_labels():
 def test_an_unlabelled_domain_has_the_same_rows_and_test_data_and_no_label():
     domain = Domain("web", (X, Y), validation=(X[:6], Y[:6]))
     gone = domain.unlabelled()
-    assert names(gone.train) == names(domain.train)
+    assert sorted(names(gone.train)) == sorted(names(domain.train))
     assert gone.test is domain.test
     assert len(gone.train.y) == 0
     assert gone.labels is None
     assert gone.validation is not None
     assert len(gone.validation.y) == 0
     assert gone.classes == domain.classes
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["in memory", "data set"])
+@pytest.mark.parametrize("given", ["sorted by class", "at random"])
+def test_the_order_of_an_unlabelled_domain_depends_on_its_rows_alone(lazy, given):
+    order = Y.argsort() if given == "sorted by class" else torch.randperm(N)
+    domain = Domain("web", TensorDataset(X[order], Y[order]) if lazy else (X[order], Y[order]), test=None)
+    expected = Domain("web", X, validation=X).unlabelled()
+    assert names(domain.unlabelled().train) == names(expected.train) == names(expected.validation)
+    assert names(expected.unlabelled().train) == names(expected.train)
+
+
+def test_the_order_of_an_unlabelled_domain_looks_random():
+    x = torch.arange(3000.0)[:, None]
+    order = Domain("web", x).unlabelled().train.x[:, 0]
+    correlation = torch.corrcoef(torch.stack([order, torch.arange(3000.0)]))[0, 1]
+    assert correlation.abs() < 0.06  # three standard deviations
+
+
+def test_the_classes_of_an_unlabelled_domain_are_no_fact_about_its_labels():
+    assert Domain("web", (X, Y), test=(X, Y % 2)).unlabelled().classes == ("0", "1")
+    assert Domain("web", (X, Y), test=(X, Y % 2), classes=5).unlabelled().classes == ("0", "1", "2", "3", "4")
 
 
 def test_the_domain_itself_keeps_its_labels():

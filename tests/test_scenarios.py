@@ -126,7 +126,8 @@ def test_the_ceiling_has_the_labels_that_the_methods_do_not_get(scenario):
     assert (source.name, target.name) == ("upright", "slanted")
     assert len(target.train.y) == len(target.train)
     assert target.test is two_domains(scenario)[1].test
-    assert torch.equal(torch.as_tensor(target.train.x), torch.as_tensor(two_domains(scenario)[1].train.x))
+    rows = [sorted(map(bytes, part.train.x.numpy())) for part in (target, two_domains(scenario)[1])]
+    assert rows[0] == rows[1]
 
 
 def test_the_shift_is_shown_as_a_picture(scenario, tmp_path):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+CHUNK = 1024  # rows that are compared at a time
 Tensors = Tensor | dict[str, Tensor]  # the inputs of a model; every tensor has one row per sample
 
 
@@ -61,6 +62,11 @@ class Data:
     def stream(self, draws: Iterable[Draw]) -> Iterator[Tensors]:
         """The inputs of one draw after another."""
         return (self.rows(draw.rows) for draw in draws)
+
+    def content(self, rows: int) -> Iterator[Tensors] | None:
+        """Return the inputs of the first `rows` rows in chunks, to be compared; None if they are too many to read."""
+        chunks = torch.arange(rows).split(CHUNK)
+        return (self.rows(chunk) for chunk in chunks)
 
     @property
     def device(self) -> torch.device:

@@ -8,8 +8,7 @@ import torch
 
 from tladapt.data import Data
 from tladapt.readers.arrays import as_data
-from tladapt.readers.splitting import hold_out, keep_some
-from tladapt.seeding import generator
+from tladapt.readers.splitting import HELD_OUT, hold_out, without_labels
 
 
 class Domain:
@@ -24,8 +23,9 @@ class Domain:
         y for a domain without labels; masks and texts have -1 where there is nothing to answer. uint8 images count from
         0 to 255, and the model sees them divided by 255.
     test : the same, or float, default 0.2
-        The data that only the evaluator sees; or the share of labelled `train` to hold out for it, drawn at random
-        within each class (for tensors and arrays; a Dataset needs a test set of its own).
+        The data that only the evaluator sees; or the share of the labelled rows of `train` to hold out for it. Which
+        rows are held out depends on `seed` and on their inputs, never on their labels, so that the labels of a target
+        have no part in what is learned (for tensors and arrays; a Dataset needs a test set of its own).
     validation : the same, or float, optional
         Data to choose with, such as the moment to stop; or the share of the labelled rest of `train` to hold out.
     classes : int or sequence of str, optional
@@ -58,6 +58,7 @@ class Domain:
         self.train = as_data(train, f"Domain({name!r}): train", workers)
         self.test = self._apart("test", test, seed)
         self.validation = self._apart("validation", validation, seed)
+        self._named = classes is not None
         self.classes = self._class_names(classes)
         self.origin = object()  # the same in all views of this domain
         y = self.train.y
@@ -76,8 +77,8 @@ class Domain:
                 f"Domain({self.name!r}): a data set may be augmented at random, so nothing is held out of it; give "
                 f"{part}= a data set without augmentation, or None"
             )
-        what = "hold out" if part == "test" else "hold out for validation"
-        self.train, held = hold_out(self.train, given, generator(seed, what))
+        what = HELD_OUT if part == "test" else "hold out for validation"
+        self.train, held = hold_out(self.train, given, seed, what)
         return held
 
     def _class_names(self, classes: int | Sequence[str] | None) -> tuple[str, ...]:
@@ -103,15 +104,21 @@ class Domain:
                 )
 
     def unlabelled(self, keep: int = 0, seed: int = 0) -> "Domain":
-        """The domain with the labels of its training data gone, but for `keep` per class drawn by `seed`.
+        """Return the domain without the labels of its training data, except `keep` per class drawn by `seed`.
 
-        The test data is as it was: only the evaluator sees it. (A torch data set that is read row by row still has its
-        labels in its files; `rows` does not give them.)
+        The rows without labels come in an order that depends on their inputs only, because the order in which they
+        were given may show their labels: that of a folder per class does. The test data is the same as before, and
+        only the evaluator sees it. A torch data set that is read row by row still has its labels in its files: `rows`
+        does not give them, but a method that looks for the data set finds them. An `IterableDataset` keeps its order.
         """
         changed = copy.copy(self)
-        changed.train = keep_some(self.train, keep, generator(seed, "unlabelled", self.name))
-        changed.validation = self.validation and self.validation.without_labels()
+        key = (seed, "unlabelled", self.name)
+        changed.train, _ = without_labels(self.train, keep, *key)
+        if self.validation is not None:
+            changed.validation, _ = without_labels(self.validation, 0, *key)
         changed.labels = None  # which classes occur is a fact about the labels
+        if not self._named:
+            changed.classes = changed._class_names(None)  # the largest label is one, too
         return changed
 
     def for_training(self, device: torch.device) -> "Domain":

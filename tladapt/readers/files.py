@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tladapt.domains import Domain
 from tladapt.readers.folders import Images
 from tladapt.readers.sounds import Sounds
+from tladapt.readers.splitting import HELD_OUT, held_out
 from tladapt.readers.tables import Table
 from tladapt.readers.texts import Texts
 
@@ -81,12 +83,26 @@ def read_domains(
             )
         place = {c: i for i, c in enumerate(classes)}
         y = None if labels is None else torch.tensor([place[c] for c in labels])
-        if not domains and new and isinstance(reader, Table):  # again, with means and words of its training rows alone
-            places = Domain(name, (torch.arange(len(labels or ()))[:, None], y), test, classes=classes, seed=seed).train
-            reader = Table(reader.label, split=reader.split)
-            x, *_ = reader.read(source, places.x[:, 0].tolist())
-        domains.append(Domain(name, (x, y), test, classes=classes, seed=seed, workers=workers))
+        if not domains and new and isinstance(reader, Table):
+            domains.append(_first_table(name, source, x, y, reader, classes, test, seed))
+        else:
+            domains.append(Domain(name, (x, y), test, classes=classes, seed=seed, workers=workers))
     return domains, reader
+
+
+def _first_table(
+    name: str, source: Any, x: Any, y: Tensor | None, reader: Table, classes: list[str], test: float, seed: int
+) -> Domain:
+    """Return the first domain, whose training rows alone decide the means, spreads and words of `reader`.
+
+    The rows to hold out are chosen by the inputs `x` that all rows give; then the table is read again.
+    """
+    split = Domain(name, (x, y), None, classes=classes)
+    rest, held = held_out(split.train, test, seed, HELD_OUT)
+    reader.numbers, reader.words = {}, {}
+    x, *_ = reader.read(source, rest.tolist())
+    whole = Domain(name, (x, y), None, classes=classes).train
+    return Domain(name, whole.take(rest), whole.take(held) if len(held) else None, classes=classes)
 
 
 def reader_for(source: Any, label: str = "label", size: int = 32) -> Reader:

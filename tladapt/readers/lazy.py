@@ -14,6 +14,7 @@ from tladapt.data import Data, Draw, Tensors, each
 from tladapt.seeding import generator, seeded
 
 _END = object()  # of a pass
+READ_AT_MOST = 100_000  # rows that are read once to sort them by their inputs; more are shuffled instead
 
 
 class Lazy(Data):
@@ -66,6 +67,15 @@ class Lazy(Data):
             ) from error
         require_finite(x, type(self.dataset).__name__, self.order[index])
         return x
+
+    def content(self, rows: int) -> Iterator[Tensors] | None:
+        """Return the inputs of the first `rows` rows in chunks of one; None if they are more than READ_AT_MOST.
+
+        Every row is read with the same random numbers, so that augmentation does not tell equal rows apart.
+        """
+        if rows > READ_AT_MOST:
+            return None
+        return (self.rows(torch.tensor([row]), ("content",)) for row in range(rows))
 
     def _row(self, i: int) -> Any:
         """Row i of the data."""

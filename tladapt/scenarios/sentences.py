@@ -14,13 +14,12 @@ from tladapt.backbones.extras import needed
 from tladapt.data import Data
 from tladapt.domains import Domain
 from tladapt.methods import DANN, Replay
-from tladapt.readers.splitting import hold_out
+from tladapt.readers.splitting import HELD_OUT, hold_out
 from tladapt.readers.texts import Texts, train_tokenizer, word_tokenizer
 from tladapt.readers.vectors import Vectors
 from tladapt.scenarios.files import find
 from tladapt.scenarios.scenario import Scenario, known
 from tladapt.scenarios.splits import by_class
-from tladapt.seeding import generator
 from tladapt.streams import adaptation
 
 SITES = {"amazon": "amazon_cells_labelled.txt", "imdb": "imdb_labelled.txt", "yelp": "yelp_labelled.txt"}
@@ -112,7 +111,7 @@ def _site(name: str) -> tuple[Sentences, Sentences]:
     path = find(f"sentiment_labelled_sentences/{SITES[name]}", "the Sentiment Labelled Sentences of UCI")
     lines = [line.rsplit("\t", 1) for line in path.read_text(encoding="utf-8").split("\n") if line]
     rows = Data(torch.arange(len(lines)), torch.tensor([int(label) for _, label in lines]))
-    parts = hold_out(rows, 0.3, generator(0, "hold out"))
+    parts = hold_out(rows, 0.3, 0, HELD_OUT)
     train, test = (([lines[i][0].strip() for i in part.x.tolist()], part.y) for part in parts if part is not None)
     return train, test
 

@@ -13,11 +13,11 @@ def by_class(domain: Domain, stages: int) -> list[Domain]:
     ValueError
         If the classes cannot be dealt out equally, or the domain has unlabelled rows.
     """
+    if domain.labels is None:
+        raise ValueError(f"by_class(domain={domain.name!r}): every training row needs a label")
     size, rest = divmod(len(domain.classes), stages) if stages > 0 else (0, 0)
     if rest or not size:
         raise ValueError(f"by_class(stages={stages}): {len(domain.classes)} classes cannot be dealt out equally")
-    if domain.labels is None:
-        raise ValueError(f"by_class(domain={domain.name!r}): every training row needs a label")
     parts = []
     for first in range(0, len(domain.classes), size):
         part = copy.copy(domain)
