@@ -2,10 +2,8 @@
 
 import ast
 import importlib
-import io
 import pkgutil
 import re
-import tokenize
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -51,34 +49,6 @@ def test_all_that_the_package_imports_is_public():
 def test_every_method_is_public_in_both_places():
     assert set(tladapt.methods.__all__) <= set(tladapt.__all__)
     assert all(issubclass(method, Method) for method in METHODS)
-
-
-def code_lines(path: Path) -> int:
-    """The lines that hold code: no blank ones, no comments, no docstrings."""
-    text = path.read_text()
-    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    lines = set[int]()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in skipped:
-            lines |= set(range(token.start[0], token.end[0] + 1))
-    return len(lines - docstring_lines(ast.parse(text)))
-
-
-def docstring_lines(tree: ast.Module) -> set[int]:
-    lines = set[int]()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            text = node.body[0]
-            lines |= set(range(text.lineno, (text.end_lineno or text.lineno) + 1))
-    return lines
-
-
-def test_lines_of_code_are_counted_right(tmp_path):
-    path = tmp_path / "module.py"
-    path.write_text(
-        '"""One\n\nline."""\n\n# a comment\nx = (1,\n\n     2)  # two\n\n\ndef f():\n    """Three."""\n    return x\n'
-    )
-    assert code_lines(path) == 5 - 1  # x, 2), def, return: the blank line within the parentheses is none
 
 
 @pytest.mark.parametrize("name", ["dann", "ewc", "replay"])

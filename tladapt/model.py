@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tladapt.data import Tensors, call, each
 from tladapt.layers.batchnorm import DomainNorm, with_policy
 from tladapt.layers.head import UpToHead
+
+if TYPE_CHECKING:  # which are made of this
+    import numpy as np
+
+    from tladapt.predicting.predictions import Predictions
+    from tladapt.predicting.scoring import Evaluation
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -70,6 +76,10 @@ class Model(nn.Module):
     ----------
     inputs : dict
         How files are turned into x (see `tladapt.readers`); saved with the model.
+    task : Task, optional
+        The task that the model was trained on last, set by `fit` and saved with the model; None before any training.
+    domains : tuple of str
+        The names of the domains that it was trained on or scored on, in the order of their numbers; set by `fit`.
     precision : {"float32", "bfloat16"}
         What the layers compute in, by torch's autocast where it is not "float32"; weights and outputs stay in single
         precision. Set by `fit(precision=...)`, and saved with the model.
@@ -89,6 +99,8 @@ class Model(nn.Module):
                 f"Model(classes=...): {len(self.classes)} classes, but the head has {head.out_features} outputs"
             )
         self.inputs: dict[str, Any] = {}
+        self.task: Any = None
+        self.domains: tuple[str, ...] = ()
         self.precision = "float32"
         self.rates: dict[nn.Parameter, float] = {}  # factors of the learning rate; 1 for the others
         self._held: dict[nn.Module, list[nn.Parameter]] = {}
@@ -220,6 +232,99 @@ class Model(nn.Module):
         for part in (*self._held, *norms):
             part.eval()
         return self
+
+    def predict(
+        self, data: Any, *, domain: int | str | None = None, task: Any = None, batch_size: int | None = None,
+        ids: str | None = None,
+    ) -> "Predictions":  # fmt: skip
+        """Predict rows of any kind, batch by batch, without gradients and in evaluation mode.
+
+        Parameters
+        ----------
+        data : path, list of paths, data frame, list of texts, array, tensor, dict, Dataset, Data or Domain
+            What the model reads. A file, a folder, a list of files or a data frame is read as `inputs` specifies, and a
+            list of strings as texts if the model reads texts. Anything else has rows like those it was trained on. The
+            rows of a `Domain` are its training rows. Labels have no effect.
+        domain : int or str, optional
+            The domain that the rows come from: selects the statistics of per-domain BatchNorm. By default the newest.
+        task : Task, optional
+            By default the one that the model was trained on, or classification.
+        batch_size : int, optional
+            Rows per forward pass; by default at most 512, fewer if they are large.
+        ids : str, optional
+            The column of a table that identifies its rows; by default their number, or the index of a pandas frame.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the data cannot be read, or does not fit the network.
+
+        Examples
+        --------
+        >>> model = Model(nn.Identity(), nn.Linear(2, 2), classes=["cup", "pen"])
+        >>> _ = model.head.load_state_dict({"weight": torch.eye(2), "bias": torch.zeros(2)})
+        >>> found = model.predict([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]])
+        >>> found.predictions, [round(chance, 2) for chance in found.probabilities[0].tolist()]
+        (['cup', 'pen', 'pen'], [0.88, 0.12])
+        """
+        from tladapt.predicting.answering import predict  # which is made of this
+
+        return predict(self, data, domain=domain, task=task, batch_size=batch_size, id_column=ids)
+
+    def predict_proba(
+        self, data: Any, *, domain: int | str | None = None, task: Any = None, batch_size: int | None = None
+    ) -> "np.ndarray":
+        """Return the probabilities (n, C) of the classes, in the order of `classes`; see `predict`.
+
+        Raises
+        ------
+        ValueError
+            If the task has no probability per class and row.
+        """
+        from tladapt.predicting.answering import predict_proba
+
+        return predict_proba(self, data, domain=domain, task=task, batch_size=batch_size)
+
+    def evaluate(
+        self, data: Any, y: Any = None, *, task: Any = None, domain: int | str | None = None, label: str | None = None,
+        batch_size: int | None = None,
+    ) -> "Evaluation":  # fmt: skip
+        """Score the model on labelled rows.
+
+        Parameters
+        ----------
+        data : Domain, (x, y), path, data frame, Dataset or Data
+            Rows with labels. Of a `Domain`, its test data. Of a folder, the names of its class folders are the labels;
+            of a table, a column. Labels given by name are matched with `classes` by name.
+        y : array, optional
+            The labels, if `data` has none: class numbers or class names.
+        task : Task, optional
+            What the score is; by default that of the task that the model was trained on, or accuracy.
+        domain : int or str, optional
+            See `predict`; by default the one of this name, if `data` is a `Domain`.
+        label : str, optional
+            The column of a table that holds the labels; by default the one that the model was trained with.
+        batch_size : int, optional
+            See `predict`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there are no labels, or one is not a class of the model.
+
+        Examples
+        --------
+        >>> model = Model(nn.Identity(), nn.Linear(2, 2), classes=["cup", "pen"])
+        >>> _ = model.head.load_state_dict({"weight": torch.eye(2), "bias": torch.zeros(2)})
+        >>> print(model.evaluate([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]], ["cup", "pen", "cup"]))
+        accuracy 66.7 % (2 of 3 rows; 95 % interval 20.8 to 93.9 %)
+        class  rows  accuracy in %  predicted as
+        cup       2           50.0  cup 1, pen 1
+        pen       1          100.0  pen 1
+        """
+        from tladapt.predicting.scoring import evaluate
+
+        return evaluate(self, data, y, task=task, domain=domain, label=label, batch_size=batch_size)
 
     def save(self, folder: str | Path) -> None:
         """Write the model into `folder`, without pickle; see `tladapt.storage.models`."""

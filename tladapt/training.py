@@ -104,6 +104,7 @@ def train(
     planned = lengths(stream, epochs=epochs, steps=steps, batch_size=batch_size)
     teachable = _teachable(stream, method)
     model.precision = precision or model.precision
+    model.task, model.domains = task, tuple(domain.name for domain in evaluator.domains)
 
     run = Run(checkpoint, every, model, stream, evaluator.domains, {
         "scenario": scenario, "method": method, "seed": seed, "increment": increment, "steps": planned, "task": task,

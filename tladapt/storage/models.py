@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import re
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,10 +19,15 @@ from tladapt.model import Model
 from tladapt.storage.budget import Budget
 from tladapt.storage.documents import STRICT, checked, one_line, read_document
 from tladapt.storage.files import made, replacing, write_text
+from tladapt.storage.tasks import task_from, task_spec
 
 SCHEMA = 1
 WEIGHTS = "model.safetensors"
 SIZE, PARTS = 2**26, 4_000_000  # bytes and values of the largest model.json: that of a large tokenizer
+
+
+class OwnNetworkError(ValueError):
+    """The network is code of the user's, so a folder cannot give it back."""
 
 
 @dataclass(config=STRICT)
@@ -33,6 +39,8 @@ class _About:
     inputs: dict[str, Any]
     batchnorm: Literal["joint", "per-domain", "frozen"]
     precision: Literal["float32", "bfloat16"] = "float32"  # that of models saved before there was a choice
+    task: dict[str, Any] | None = None  # what it was trained on
+    domains: Annotated[list[str], FailFast()] = field(default_factory=list)  # by number
     sha256: str | None = None  # of the weights; models saved before it was kept have none
 
 
@@ -56,6 +64,7 @@ def save_model(model: Model, folder: str | Path) -> None:
             raise OSError(int(number[1]) if number else 0, str(error)) from error
         digest = _digest(temporary)
     about = {"schema": SCHEMA, "recipe": model.recipe, "classes": model.classes, "inputs": model.inputs}
+    about |= {"task": task_spec(model.task), "domains": model.domains}
     about |= {"batchnorm": model.batchnorm, "precision": model.precision, "sha256": digest}
     write_text(folder / "model.json", json.dumps(about, indent=1) + "\n")
 
@@ -77,6 +86,9 @@ def load_model(folder: str | Path, module: nn.Module | None = None) -> Model:
         model = _build(about, weights, module)
         model.load_state_dict(weights)
         model.inputs, model.precision = dict(about.inputs), about.precision
+        model.task, model.domains = task_from(about.task), tuple(about.domains)
+    except OwnNetworkError as error:
+        raise OwnNetworkError(f"Model.load({str(folder)!r}): {error}") from None
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"Model.load({str(folder)!r}): {one_line(error)}") from error
     return model.eval()
@@ -123,5 +135,5 @@ def _of_your_own(about: _About, module: nn.Module | None) -> Model | None:
     if module is not None:
         return Model.of(module, about.classes, batchnorm=about.batchnorm, recipe=about.recipe)
     if about.recipe is None:
-        raise ValueError("made from your own network; pass one of its kind as module=")
+        raise OwnNetworkError("saved from a network of your own code; build that network and pass it as module=")
     return None

@@ -1,0 +1,1 @@
+"""Predictions and scores of a trained model on files, tables, arrays and data sets."""
