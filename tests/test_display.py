@@ -1,6 +1,7 @@
 """Tables, pictures and progress bars."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_the_heat_map_has_one_text_per_cell():
 def test_the_heat_map_names_stages_and_domains():
     (axes,) = heat_map(REPORT).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == REPORT.domains
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["nothing yet", *REPORT.stages]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["before training", *REPORT.stages]
 
 
 def test_the_heat_map_frames_where_each_domain_came_first():
@@ -101,8 +102,10 @@ def test_the_table_of_errors_says_once_that_lower_is_better():
     assert "RMSE after" in text
     assert "%" not in text
     assert text.count("lower is better") == 1
-    assert "│ web         │ 1.250 ± 0.500 │ 45.00 ± 2.00 │" in text
-    assert "old 2.500   new 11.26 ± 0.50   transfer +33.74 ± 0.25   forgetting +1.25 " in text
+    assert "│ web             │ 1.250 ± 0.500 │ 45.00 ± 2.00 │" in text
+    for name, value in {"old domains": "2.500", "new domains": "11.26 ± 0.50", "transfer": "+33.74 ± 0.25"}.items():
+        assert re.search(rf"^{name} +{re.escape(value)} ", text, re.MULTILINE)
+    assert re.search(r"^forgetting +\+1.25 +RMSE lost", text, re.MULTILINE)
     assert "NEGATIVE TRANSFER" not in text
     assert "lower is better" not in str(REPORT)
 

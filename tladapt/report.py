@@ -4,7 +4,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,8 +13,16 @@ from tladapt.evaluation import backward_transfer, forgetting, forward_transfer, 
 from tladapt.intervals import Interval, newcombe, student
 from tladapt.labelshift import mean_of
 
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
 SCHEMA = 1
-FIGURES = ("old", "new", "transfer", "against_source_only", "forgetting", "backward_transfer", "forward_transfer")
+FIGURES = (
+    "old", "new", "unseen", "average", "transfer", "against_source_only", "forgetting", "backward_transfer",
+    "forward_transfer",
+)  # fmt: skip
+
+OPTIONAL = ("seeds", "spread", "training", "history", "ceiling", "arguments")  # not written where empty
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
@@ -44,7 +52,18 @@ class Report:
         The final scores of a model that learned from the first stage's domains alone, in as many steps; empty where
         none was run. See `beside`.
     notes : list of str
-        What a reader should know: terms that had nothing to act on, stages that taught nothing.
+        What a reader would not expect: methods that were inactive, stages in which nothing was learned.
+    warnings : list of str
+        What makes the figures doubtful, such as label shift.
+    training : dict
+        What was trained: network, parameters, rows of every domain, steps of every stage, learning rate, batch size,
+        optimizer, schedule and task by name.
+    history : list of dict
+        The losses by name at some steps of every stage: {"stage", "steps", "losses"}.
+    ceiling : dict
+        The figures "old", "new" and "average" of a run with the labels of the new domains, and its "seed".
+    arguments : dict
+        The options of the command line that differ from the defaults, except where the run is saved.
     label_shift : dict
         For every domain without labels that came beside labelled ones, the proportions of the classes in the "source",
         their "estimate" in this domain, the "distance" of the two and the "doubt"; see `tladapt.labelshift.LabelShift`.
@@ -77,6 +96,11 @@ class Report:
     remembers: str = "nothing"
     precision: str = "float32"
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    training: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    ceiling: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
     label_shift: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     environment: dict[str, str] = field(default_factory=environment)
@@ -85,6 +109,10 @@ class Report:
     def _columns(self, old: bool) -> list[int]:
         last = len(self.stages) - 1
         return [j for j, stage in enumerate(self.first) if (stage < last if old else stage == last)]
+
+    @property
+    def _never(self) -> list[int]:
+        return [j for j, stage in enumerate(self.first) if stage >= len(self.stages)]
 
     @property
     def _sign(self) -> int:
@@ -104,6 +132,36 @@ class Report:
     def new(self) -> float | None:
         """The mean final score of the domains that came first in the last stage."""
         return mean([self.scores[-1][j] for j in self._columns(old=False)])
+
+    @property
+    def unseen(self) -> float | None:
+        """The mean final score of the domains that were never trained on, as those of a baseline."""
+        return mean([self.scores[-1][j] for j in self._never])
+
+    @property
+    def average(self) -> float | None:
+        """The mean final score of all domains: with accuracy, the average accuracy of continual learning."""
+        return mean(self.scores[-1])
+
+    @property
+    def average_accuracy(self) -> float | None:
+        """Another name of `average`."""
+        return self.average
+
+    @property
+    def old_domains(self) -> list[str]:
+        """The names of the domains that came before the last stage."""
+        return [self.domains[j] for j in self._columns(old=True)]
+
+    @property
+    def new_domains(self) -> list[str]:
+        """The names of the domains that came first in the last stage."""
+        return [self.domains[j] for j in self._columns(old=False)]
+
+    @property
+    def unseen_domains(self) -> list[str]:
+        """The names of the domains that were never trained on."""
+        return [self.domains[j] for j in self._never]
 
     @property
     def transfer(self) -> float | None:
@@ -214,7 +272,8 @@ class Report:
         return replace(
             first, seed=None, seeds=[r.seed for r in reports if r.seed is not None],
             scores=[[None if value != value else value for value in row] for row in scores.mean(0).tolist()],
-            source_only=_mean_source_only(reports),
+            source_only=_mean_source_only(reports), history=[],
+            notes=_joined(reports, "notes"), warnings=_joined(reports, "warnings"),
             seconds=float(np.mean([r.seconds for r in reports])), label_shift=mean_of([r.label_shift for r in reports]),
             spread={name: spread([r.figures[name] for r in reports]) for name in FIGURES}
             | {"scores": [[spread(column) for column in zip(*rows, strict=True)]
@@ -223,7 +282,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """What `report.json` holds."""
-        stored = {name: value for name, value in vars(self).items() if value or name not in ("seeds", "spread")}
+        stored = {name: value for name, value in vars(self).items() if value or name not in OPTIONAL}
         return {"schema": SCHEMA, **stored, **self.figures, "negative_transfer": self.negative_transfer}
 
     def save(self, folder: str | Path) -> Path:
@@ -239,15 +298,33 @@ class Report:
 
         return load_report(folder)
 
-    def __rich__(self) -> object:
-        from tladapt.display.table import table  # which is made of this
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from tladapt.display.console import Page
+        from tladapt.display.table import table
 
-        return table(self)
+        yield table(self, Page(options.max_width, options.encoding))
 
     def __str__(self) -> str:
         from tladapt.display.table import text
 
         return text(self)
+
+    def _repr_html_(self) -> str:
+        from tladapt.display.html import report_as_html
+
+        return report_as_html(self)
+
+
+def _joined(reports: Sequence[Report], kind: str) -> list[str]:
+    """The notes or warnings of several runs; one that not all have is said of its seed."""
+    found = list[str]()
+    for report in reports:
+        for line in getattr(report, kind):
+            common = all(line in getattr(other, kind) for other in reports)
+            text = line if common else f"seed {report.seed}: {line}"
+            if text not in found:
+                found.append(text)
+    return found
 
 
 def _mean_source_only(reports: Sequence[Report]) -> list[float | None]:

@@ -14,6 +14,7 @@ from tladapt.cli.comparing import compare
 from tladapt.cli.predicting import predict
 from tladapt.cli.resuming import resumed
 from tladapt.cli.running import run
+from tladapt.display.console import lossless
 from tladapt.display.harmless import harmless
 from tladapt.storage.runs import NAME as CHECKPOINT
 
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(typed)
     try:
         options = resumed(options, typed)
-        COMMANDS[options.command](options)
+        with lossless():
+            COMMANDS[options.command](options)
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
         _end(options, " ".join(str(error).split()), 2)
     except (MemoryError, RuntimeError) as error:

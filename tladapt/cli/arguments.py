@@ -82,10 +82,13 @@ def parser() -> Parser:
     predict.add_argument("model", type=path, metavar="MODEL_DIR", help="what `run --out DIR` left in DIR/model")
     predict.add_argument("input", type=path, metavar="INPUT", help="an image, a folder of images, or a CSV file")
     predict.add_argument("--json", action="store_true", help="one JSON document instead of CSV")
-    commands.add_parser("methods", help="list the methods")
+    methods = commands.add_parser("methods", help="list the methods, or explain one")
+    methods.add_argument("name", nargs="?", metavar="NAME", help="a method, such as DANN: print its documentation")
     commands.add_parser("scenarios", help="list the scenarios")
     report = commands.add_parser("report", help="show the reports of earlier runs")
-    report.add_argument("folders", nargs="+", type=path, metavar="DIR", help="what `run --out DIR` wrote")
+    report.add_argument(
+        "folders", nargs="+", type=path, metavar="DIR", help="what `run --out DIR` wrote, or a folder of such"
+    )
     return main
 
 

@@ -5,13 +5,11 @@ import json
 import sys
 from functools import partial
 
-from rich.console import Console
-from rich.text import Text
-
 from tladapt import comparison
 from tladapt.cli.describing import described, writable
 from tladapt.cli.expression import parse_method
 from tladapt.cli.resuming import begun
+from tladapt.display.console import show, write
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -27,11 +25,9 @@ def compare(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(found.to_dict(), allow_nan=False))
     elif options.markdown:
-        print(found.markdown(), end="")
+        write(found.markdown())
     else:
-        Console().print(found)
-        if options.out is not None:
-            Console().print(Text(f"kept in {options.out}"))
+        show(found, *([] if options.out is None else [f"Saved to {options.out}"]))
     if found.failed:
         print(f"tladapt compare: {len(found.failed)} runs failed; see the table", file=sys.stderr)
         sys.exit(1)

@@ -47,9 +47,9 @@ def _method(node: ast.expr) -> Method:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return _method(node.left) + _method(node.right)
     if isinstance(node, ast.Name):
-        return _class(node.id)()
+        return method_class(node.id)()
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        kind, words = _class(node.func.id), {word.arg: _value(word.value) for word in node.keywords if word.arg}
+        kind, words = method_class(node.func.id), {word.arg: _value(word.value) for word in node.keywords if word.arg}
         given = [_value(value) for value in node.args]
         if len(words) < len(node.keywords):
             raise ValueError(f"{_text(node)}: give arguments by name")
@@ -62,7 +62,14 @@ def _method(node: ast.expr) -> Method:
     raise ValueError(f"{_text(node)}: only methods, literals and + are allowed, as in DANN() + Replay(500)")
 
 
-def _class(name: str) -> type[Method]:
+def method_class(name: str) -> type[Method]:
+    """The method of this name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; names similar ones.
+    """
     if name not in methods.__all__:
         near = difflib.get_close_matches(name.lower(), {m.lower(): m for m in methods.__all__}, n=1, cutoff=0.5)
         hint = [m for m in methods.__all__ if near and m.lower() == near[0]] or methods.__all__

@@ -2,38 +2,85 @@
 
 import argparse
 import inspect
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from tladapt import methods as package
+from tladapt.cli.expression import method_class
+from tladapt.display.console import indented, show
+from tladapt.method import Method
 from tladapt.report import Report
 from tladapt.scenarios import SCENARIOS
 
+FILE = "report.json"
+ROLE = re.compile(r":\w+:`([^`]*)`")  # roles of reStructuredText, such as :math:
+RULE = "---"  # below a heading of a docstring
+
 
 def methods(options: argparse.Namespace) -> None:
-    """A line per method: what it makes true, what it needs, what it remembers."""
-    table = Table("method", "what it makes true", "needs", "remembers")
+    """What every method does, needs and keeps; or, of one, its documentation."""
+    if options.name is not None:
+        show(*_documented(method_class(options.name)))
+        return
     for name in sorted(package.__all__, key=str.lower):
         kind = getattr(package, name)
-        arguments = [f"{p.name}={p.default!r}" for p in inspect.signature(kind).parameters.values()]
-        says = Text((kind.__doc__ or "").strip().splitlines()[0])
-        table.add_row(Text(f"{name}({', '.join(arguments)})"), says, " + ".join(sorted(kind.needs)), kind.remembers)
-    Console().print(table)
+        needs = f"needs: {' + '.join(sorted(kind.needs))}; " if kind.needs else ""
+        show(_signature(kind), indented(_first_line(kind)), indented(f"{needs}keeps: {kind.remembers}"))
+
+
+def _signature(kind: type[Method]) -> str:
+    arguments = [f"{p.name}={p.default!r}" for p in inspect.signature(kind).parameters.values()]
+    return f"{kind.__name__}({', '.join(arguments)})"
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def _documented(kind: type[Method]) -> Iterator[object]:
+    """Signature and docstring of a method, paragraph by paragraph."""
+    yield _signature(kind)
+    text = ROLE.sub(r"\1", inspect.getdoc(kind) or "")
+    for paragraph in text.split("\n\n"):
+        yield ""
+        yield from _wrapped(paragraph.splitlines())
+
+
+def _wrapped(lines: Sequence[str]) -> Iterator[object]:
+    """The lines, joined where they are of one indentation; headings and formulas stay as they are."""
+    block = list[str]()
+    for line in [*lines, RULE]:
+        fits = not block or _depth(line) == _depth(block[0])
+        if block and (not fits or line.startswith(RULE)):
+            yield indented(" ".join(part.strip() for part in block), _depth(block[0]))
+            block = []
+        if line.startswith(RULE):
+            yield from [] if line == RULE else [line]
+        else:
+            block.append(line)
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def scenarios(options: argparse.Namespace) -> None:
-    """A line per scenario: its name with what it can be told, and what it is. No files are read for that."""
-    table = Table("scenario", "what is learned")
+    """Name, arguments and content of every scenario. No files are read for that."""
     for name, make in SCENARIOS.items():
-        told = "-".join(str(p.default) for p in inspect.signature(make).parameters.values())
-        table.add_row(Text(f"{name}:{told}" if told else name), Text((make.__doc__ or "").strip().splitlines()[0]))
-    Console().print(table)
+        arguments = "-".join(str(p.default) for p in inspect.signature(make).parameters.values())
+        show(f"{name}:{arguments}" if arguments else name, indented(_first_line(make)))
 
 
 def report(options: argparse.Namespace) -> None:
     """The tables of earlier runs."""
-    reports = [Report.load(folder) for folder in options.folders]
-    for one in reports:
-        Console().print(one)
+    reports = [Report.load(folder) for given in options.folders for folder in _folders(given)]
+    for number, one in enumerate(reports):
+        show(*([""] if number else []), one)
+
+
+def _folders(given: Path) -> list[Path]:
+    """The folder itself if a report is in it, else all folders below it that hold one."""
+    if (given / FILE).exists() or not given.is_dir():
+        return [given]
+    return sorted(path.parent for path in given.rglob(FILE)) or [given]

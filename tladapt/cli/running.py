@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.text import Text
 
 from tladapt.cli.describing import described, writable
 from tladapt.cli.expression import parse_method
 from tladapt.cli.resuming import begun, refuse_other_form
+from tladapt.display.console import show
 from tladapt.display.plots import forgetting_curves, heat_map
-from tladapt.display.table import shown
+from tladapt.display.table import ceiling
 from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.report import Report
@@ -33,23 +32,23 @@ def run(options: argparse.Namespace) -> None:
     reports = [_run(options, scenario, method(), seed) for seed in seeds]
     report = reports[0] if options.seeds is None else Report.mean(reports)
     if options.out is not None and options.seeds is not None:
-        report.save(options.out)
+        report.save(options.out)  # before what follows, which takes a while
         _draw(report, options.out)
     if options.json:
         print(json.dumps(report.to_dict(), allow_nan=False))
         return
-    console = Console()
-    console.print(report)
+    show(report)
     if scenario.ceiling is not None and options.baseline is None:
         model = _network(options, scenario, seeds[0])
         best = scenario.run(
             Method(), seed=seeds[0], model=model, baseline="ceiling", every=options.every,
             checkpoint=options.out and options.out / "ceiling",
         )  # fmt: skip
-        old, new = (shown(score, share=best.share) for score in (best.old, best.new))
-        console.print(Text(f"ceiling, with the new domain's labels: old {old}   new {new}"))
+        report.ceiling = {"old": best.old, "new": best.new, "average": best.average, "seed": seeds[0]}
+        show(*ceiling(report))
     if options.out is not None:
-        console.print(Text(f"kept in {options.out}"))
+        report.save(options.out)
+        show(f"Saved to {options.out}")
 
 
 def _run(options: argparse.Namespace, scenario: Scenario, method: Method, seed: int) -> Report:

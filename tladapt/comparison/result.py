@@ -3,14 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tladapt.display.harmless import harmless, in_markdown
+from tladapt.display.console import Page, as_text
+from tladapt.display.harmless import in_markdown
 from tladapt.display.table import shown, titled, unit
+from tladapt.display.words import WARNING, Line
 from tladapt.evaluation import mean, spread
 from tladapt.intervals import Interval, newcombe, student
 from tladapt.report import environment
 from tladapt.storage.files import write_json, write_text
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
 
 SCHEMA = 1
 WORSE = "▼"
@@ -168,18 +174,46 @@ class Comparison:
         write_json(Path(folder) / "comparison.json", self.to_dict())
         write_text(Path(folder) / "comparison.md", self.markdown())
 
-    def __rich__(self) -> object:
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        page = Page(options.max_width, options.encoding)
+        yield page.text(self.title, "bold")
+        yield from self._grids(page)
+        for line in self.lines:
+            yield page.text(line.text, line.style)
 
-        header, *lines = self.table
-        grid = Table()
-        for i, name in enumerate(header):
-            grid.add_column(Text(name), justify="right" if i else "left", no_wrap=True)
-        for line in lines:
-            grid.add_row(*(Text(harmless(cell)) for cell in line))
-        return Group(Text(harmless(self.title), "bold"), grid, *(Text(harmless(note)) for note in self.notes))
+    def _grids(self, page: Page) -> "list[Table]":
+        """The table; where it is too wide, one of scores and one of differences."""
+        header, *rows = self.table
+        if len(whole := page.grids(header, rows)) == 1:
+            return whole
+        scores, changes = _columns(header, "Δ", False), _columns(header, "Δ", True)
+        return [
+            grid
+            for columns in (scores, changes)
+            for grid in page.grids([header[i] for i in columns], [[row[i] for i in columns] for row in rows])
+        ]
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines below the table; runs that failed are warnings."""
+        plain = [Line(note) for note in self.notes[: len(self.notes) - len(self.failed)]]
+        return plain + [Line(note, WARNING) for note in self.notes[len(plain) :]]
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from tladapt.display.html import grid, page
+
+        header, *rows = self.table
+        plain = [line.text for line in self.lines if line.style != WARNING]
+        warnings = [line.text for line in self.lines if line.style == WARNING]
+        return page(self.title, [grid(header, rows)], plain, warnings)
+
+
+def _columns(header: Sequence[str], mark: str, marked: bool) -> list[int]:
+    """The first column, and those whose header has, or has not, the mark."""
+    return [i for i, name in enumerate(header) if i == 0 or (mark in name) is marked]
 
 
 def _figure(values: Sequence[float | None]) -> Figure:

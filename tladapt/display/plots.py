@@ -25,7 +25,7 @@ def heat_map(report: Report) -> Figure:
             if i == report.first[j] + 1:
                 axes.add_patch(_frame(j, i))
     axes.set_xticks(range(columns), list(map(_short, report.domains)), rotation=20 if columns > 4 else 0)
-    axes.set_yticks(range(rows), ["nothing yet", *map(_short, report.stages)])
+    axes.set_yticks(range(rows), ["before training", *map(_short, report.stages)])
     axes.set_ylabel("after")
     axes.set_title(_title(report), loc="left", fontsize=10)
     return figure
@@ -68,7 +68,7 @@ def forgetting_curves(report: Report) -> Figure:
         lines.append(line)
         if (start := report.first[j] + 1) < len(curve):
             axes.plot(start, curve[start], "o", color=line.get_color())
-    axes.set_xticks(range(len(report.scores)), ["nothing yet", *map(_short, report.stages)], rotation=15)
+    axes.set_xticks(range(len(report.scores)), ["before training", *map(_short, report.stages)], rotation=15)
     axes.set_xlabel("after")
     axes.set_ylabel(_title(report))
     if report.share:

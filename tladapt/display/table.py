@@ -2,66 +2,87 @@
 
 import math
 
-from rich.console import Console, Group
+from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
-from tladapt.display.harmless import harmless
+from tladapt.display.console import Page, as_text
+from tladapt.display.words import LEVELS, Line, figure_words, lines_of, stage_names
 from tladapt.report import Report
 
+GAP = 3  # columns between a figure and what it means
 
-def table(report: Report) -> Group:
+
+def table(report: Report, page: Page) -> Group:
     """The scores after every stage, what follows from them, and the notes."""
-    grid = Table()
-    grid.add_column(_text(f"{titled(report.metric, report.share)} after"), no_wrap=True)
-    for name in report.domains:
-        grid.add_column(_text(name), justify="right")
-    spread = report.spread.get("scores", [[None] * len(report.domains)] * len(report.scores))
-    for stage, row, spreads in zip(["nothing yet", *report.stages], report.scores, spread, strict=True):
-        grid.add_row(_text(stage), *(shown(v, s, share=report.share) for v, s in zip(row, spreads, strict=True)))
+    header, rows = cells(report)
     title = " · ".join(part for part in (report.scenario, report.method) if part)
-    return Group(_text(title, "bold"), grid, *map(_text, summary(report)))
-
-
-def _text(text: str, style: str = "") -> Text:
-    """Letter by letter: no markup, and nothing that a terminal would obey."""
-    return Text(harmless(text), style)
-
-
-def summary(report: Report) -> list[str]:
-    """The figures in words, then the notes."""
-    figures = "   ".join(
-        f"{name.replace('_', ' ')} {_figure(report, name)}"
-        for name, value in report.figures.items()
-        if value is not None
+    return Group(
+        page.text(title, "bold"),
+        *page.grids(header, rows),
+        *_figures(report, page),
+        *(_line(line, page) for line in lines_of(report)),
+        *(page.text(line) for line in ceiling(report)),
     )
-    lines = [figures] if figures else []
-    if not report.higher_is_better:
-        lines.append(f"{report.metric}: lower is better; a transfer above 0 is an improvement")
-    unscored = [name for name, score in zip(report.domains, report.scores[-1], strict=True) if score is None]
-    lines += [f"{name}: no labels to score" for name in unscored]
-    if report.negative_transfer:
-        lines.append("NEGATIVE TRANSFER: the new domains are worse off than with source-only, by more than noise")
-    over = f", mean ± standard deviation over {len(report.seeds)} seeds" if report.seeds else ""
-    lines.append(f"BatchNorm {report.batchnorm}, {report.increment}-incremental, remembers {report.remembers}{over}")
-    return lines + report.notes
+
+
+def cells(report: Report) -> tuple[list[str], list[list[str]]]:
+    """The header and a row per stage, as text."""
+    header = [f"{titled(report.metric, report.share)} after", *report.domains]
+    unknown = [[None] * len(report.domains)] * len(report.scores)
+    spread = report.spread.get("scores", unknown)
+    rows = []
+    for stage, row, spreads in zip(stage_names(report), report.scores, spread, strict=True):
+        values = [shown(v, s, share=report.share) for v, s in zip(row, spreads, strict=True)]
+        rows.append([stage, *values])
+    return header, rows
+
+
+def figures(report: Report) -> list[tuple[str, str, str]]:
+    """Name, value and meaning of every figure that is known, as text."""
+    known = figure_words(report)
+    return [(name, _figure(report, key), meaning) for key, name, meaning in known if report.figures[key] is not None]
+
+
+def _figures(report: Report, page: Page) -> list[RenderableType]:
+    """The figures, one a line."""
+    rows = figures(report)
+    if not rows:
+        return []
+    grid = Table.grid(padding=(0, GAP, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(overflow="fold")
+    for name, value, meaning in rows:
+        grid.add_row(page.text(name), page.text(value), page.text(meaning))
+    return [grid]
+
+
+def ceiling(report: Report) -> list[str]:
+    """The scores that were reached with the labels of the new domains, if they are known."""
+    best = report.ceiling
+    if not best:
+        return []
+    old, new = (shown(best[name], share=report.share) for name in ("old", "new"))
+    seed = f", seed {best['seed']}" if report.seeds else ""
+    return [f"ceiling (trained with the labels of the new domains{seed}): old {old}, new {new}"]
+
+
+def _line(line: Line, page: Page) -> RenderableType:
+    return page.text(line.text, line.style)
 
 
 def _figure(report: Report, name: str) -> str:
-    """A figure by its name; gains with their sign, and no more exactly than the scores that they are made of."""
+    """A figure by its name; gains with their sign, and with as many decimals as the scores."""
     value, spread = report.figures[name], report.spread.get(name)
-    if name in ("old", "new"):
+    if name in LEVELS:
         return shown(value, spread, share=report.share)
     final = report.old if report.new is None else report.new
     return shown(value, spread, share=report.share, signed=True, like=final)
 
 
 def text(report: Report) -> str:
-    """The table without colours."""
-    console = Console(width=110, no_color=True)
-    with console.capture() as printed:
-        console.print(table(report))
-    return printed.get().rstrip()
+    """The table without colours, 80 columns wide."""
+    return as_text(report)
 
 
 def titled(metric: str, share: bool) -> str:

@@ -4,7 +4,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, FailFast
+from pydantic import AfterValidator, FailFast, Field
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
@@ -24,9 +24,12 @@ def _bounded(value: float) -> float:
     return value
 
 
-Score = Annotated[float, AfterValidator(_bounded)] | None
+Finite = Annotated[float, AfterValidator(_bounded)]
+Score = Finite | None
 Scores = Annotated[list[Annotated[list[Score], FailFast()]], FailFast()]
 Texts = Annotated[list[str], FailFast()]
+Empty = Annotated[dict[str, str], Field(max_length=0)]
+Argument = bool | int | float | str | list[str] | None
 
 
 class _Shift(TypedDict):
@@ -39,12 +42,52 @@ class _Shift(TypedDict):
 class _Spread(TypedDict, total=False):
     old: Score
     new: Score
+    unseen: Score
+    average: Score
     transfer: Score
     against_source_only: Score
     forgetting: Score
     backward_transfer: Score
     forward_transfer: Score
     scores: Scores
+
+
+class _Rows(TypedDict):
+    domain: str
+    labelled: int
+    unlabelled: int
+    validation: int
+    test: int
+
+
+class _Training(TypedDict):
+    network: str
+    parameters: int
+    trainable: int
+    batchnorm_layers: int
+    classes: int
+    data: Annotated[list[_Rows], FailFast()]
+    steps: Annotated[list[int], FailFast()]
+    epochs: int | None
+    batch_size: int
+    lr: Finite
+    optimizer: str
+    schedule: str
+    task: str
+    learned: int
+
+
+class _Losses(TypedDict):
+    stage: str
+    steps: Annotated[list[int], FailFast()]
+    losses: dict[str, Annotated[list[Finite], FailFast()]]
+
+
+class _Ceiling(TypedDict):
+    old: Score
+    new: Score
+    average: Score
+    seed: int
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -57,6 +100,10 @@ class _Stored(Report):
     scores: Scores
     tested: Annotated[list[int], FailFast()] = field(default_factory=list)
     source_only: Annotated[list[Score], FailFast()] = field(default_factory=list)
+    training: _Training | Empty = field(default_factory=dict)  # type: ignore[assignment]
+    history: Annotated[list[_Losses], FailFast()] = field(default_factory=list)  # type: ignore[assignment]
+    ceiling: _Ceiling | Empty = field(default_factory=dict)  # type: ignore[assignment]
+    arguments: dict[str, Argument] = field(default_factory=dict)  # type: ignore[assignment]
     label_shift: dict[str, _Shift] = field(default_factory=dict)  # type: ignore[assignment]
     spread: _Spread = field(default_factory=_Spread)  # type: ignore[assignment]
 
