@@ -26,7 +26,7 @@ def report(stages: int, spread: bool = False, names: str = "task {}") -> Report:
     scores = [[(i * stages + j) / (stages * (stages + 1)) for j in range(stages)] for i in range(stages + 1)]
     spreads = {"scores": [[0.0123] * stages] * (stages + 1)} if spread else {}
     return Report(
-        domains=domains, stages=domains, first=list(range(stages)), scores=scores, method="EWC(weight=0.1)",
+        domains=domains, stages=domains, first=list(range(stages)), scores=scores, method="EWC(weight=0.1)",  # type: ignore[arg-type]
         scenario="made", spread=spreads, seeds=[0, 1] if spread else [],
     )  # fmt: skip
 
