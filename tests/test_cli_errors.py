@@ -149,7 +149,7 @@ def test_the_smallest_and_the_first_device_are_taken(monkeypatch):
     for device in ("cpu", "cpu:0"):
         with pytest.raises(ZeroDivisionError):
             main(["run", "digits", "--device", device])
-    assert [device.type for device in seen] == ["cpu", "cpu"]
+    assert [torch.device(name).type for name in seen] == ["cpu", "cpu"]
 
 
 @pytest.mark.parametrize("method", ["DANN()", "Replay(9) + CORAL()", "MMD + LwF"])

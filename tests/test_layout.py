@@ -1,4 +1,4 @@
-"""The shape of the package: public names, size, imports, and the pages that belong to a method."""
+"""The shape of the package: public names, imports, and the pages that belong to a method."""
 
 import ast
 import importlib
@@ -40,10 +40,35 @@ def test_every_public_name_exists_once_and_in_order(module):
     assert all(hasattr(importlib.import_module(module), name) for name in names)
 
 
-def test_all_that_the_package_imports_is_public():
-    tree = ast.parse((PACKAGE / "__init__.py").read_text())
-    imported = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
-    assert sorted(imported) == sorted(tladapt.__all__)
+LAZY = ["tladapt", "tladapt.scenarios"]  # the packages whose names are imported when they are used
+
+
+def for_type_checkers(tree: ast.Module) -> dict[str, list[str]]:
+    """The names under `if TYPE_CHECKING`, by the module that each is imported from."""
+    (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {node.module or "": [alias.name for alias in node.names] for node in imports}
+
+
+def at_run_time(tree: ast.Module) -> dict[str, list[str]]:
+    """The table that `lazily` was given."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazily"]
+    (call,) = calls
+    return ast.literal_eval(call.args[1])
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_type_checkers_see_the_names_that_are_imported_when_they_are_used(package):
+    tree = ast.parse((ROOT / package.replace(".", "/") / "__init__.py").read_text())
+    assert for_type_checkers(tree) == at_run_time(tree)
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_all_that_a_lazy_package_imports_is_public(package):
+    tree = ast.parse((ROOT / package.replace(".", "/") / "__init__.py").read_text())
+    imported = [name for names in at_run_time(tree).values() for name in names]
+    defined = [name for name in public(package) if name in ("SCENARIOS", "named")]
+    assert sorted([*imported, *defined]) == sorted(public(package))
 
 
 def test_every_method_is_public_in_both_places():

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tladapt.choices import REMEMBERED
 from tladapt.model import Model, Output
 from tladapt.seeding import generator, seeded
 from tladapt.stage import Batch, Stage
 
-REMEMBERED = ("nothing", "statistics", "outputs", "samples")  # of the data, by a method, after a stage
 ROLES = ("trainable", "weights", "guard", None, "gradient", "predictor")
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:  # which are made of this
     from tladapt.predicting.predictions import Predictions
     from tladapt.predicting.scoring import Evaluation
 
-PRECISIONS = ("float32", "bfloat16")
-
 
 @dataclass(frozen=True)
 class Output:

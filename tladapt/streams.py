@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tladapt.choices import INCREMENTS
 from tladapt.domains import Domain
-
-INCREMENTS = ("domain", "class", "task")
 
 Stream = Sequence[Domain | tuple[Domain, ...]]
 

@@ -8,14 +8,15 @@ from typing import ParamSpec
 
 from torch.optim import Adam, Optimizer
 
+from tladapt.choices import PRECISIONS, REMEMBERED
 from tladapt.display.progress import bars
 from tladapt.domains import Domain
 from tladapt.evaluation import Evaluator
 from tladapt.labelshift import alarms, label_shifts, stored
 from tladapt.learning import learn
 from tladapt.lengths import lengths
-from tladapt.method import REMEMBERED, Method
-from tladapt.model import PRECISIONS, Model
+from tladapt.method import Method
+from tladapt.model import Model
 from tladapt.report import Report, environment
 from tladapt.seeding import generator, seeded
 from tladapt.stage import Stage

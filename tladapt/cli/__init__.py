@@ -1,38 +1,68 @@
 """The command line: `tladapt run|compare|predict|methods|scenarios|report`."""
 
 import argparse
+import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import NoReturn
 
-import torch
-
-from tladapt.cli import listing
 from tladapt.cli.arguments import parser
-from tladapt.cli.comparing import compare
-from tladapt.cli.predicting import predict
-from tladapt.cli.resuming import resumed
-from tladapt.cli.running import run
-from tladapt.display.console import lossless
 from tladapt.display.harmless import harmless
-from tladapt.storage.runs import NAME as CHECKPOINT
+from tladapt.storage.files import CHECKPOINT
 
 LONGEST = 2000  # characters of what an error says
+
+
+def _later(module: str, name: str) -> Callable[[argparse.Namespace], None]:
+    """Return the function `name` of a module of this package, which is imported when the function is called.
+
+    The module imports torch, which takes two seconds.
+    """
+
+    def command(options: argparse.Namespace) -> None:
+        getattr(import_module(f"tladapt.cli.{module}"), name)(options)
+
+    return command
+
+
 COMMANDS = {
-    "run": run, "compare": compare, "predict": predict,
-    "methods": listing.methods, "scenarios": listing.scenarios, "report": listing.report,
-}  # fmt: skip
+    "run": _later("running", "run"),
+    "compare": _later("comparing", "compare"),
+    "predict": _later("predicting", "predict"),
+    "methods": _later("listing", "methods"),
+    "scenarios": _later("listing", "scenarios"),
+    "report": _later("listing", "report"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a user's mistake, or a fault of the machine, ends in one line on standard error and code 2."""
     typed = sys.argv[1:] if arguments is None else arguments
-    options = parser().parse_args(typed)
     try:
-        options = resumed(options, typed)
+        try:
+            _obey(typed)
+        finally:
+            sys.stdout.flush()  # here, where it can still be caught that nobody reads it
+    except BrokenPipeError:
+        _leave_the_pipe()
+
+
+def _obey(typed: Sequence[str]) -> None:
+    options = argparse.Namespace(command="", out=None)
+    try:
+        options = parser().parse_args(typed)
+        if getattr(options, "resume", None) is not None:
+            options = import_module("tladapt.cli.resuming").resumed(options, typed)
+        else:
+            options.typed = list(typed)
+        from tladapt.display.console import lossless  # after the arguments: help needs no tables
+
         with lossless():
             COMMANDS[options.command](options)
+    except BrokenPipeError:
+        raise
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
         _end(options, " ".join(str(error).split()), 2)
     except (MemoryError, RuntimeError) as error:
@@ -43,8 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _end(options, "stopped" + _way_on(options), 130)
 
 
+def _leave_the_pipe() -> NoReturn:
+    """End quietly, as `tladapt ... | head` asks for; nothing is written when Python flushes its files at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    sys.exit(1)
+
+
 def _end(options: argparse.Namespace, line: str, code: int) -> NoReturn:
-    print(f"tladapt {options.command}: {harmless(line[:LONGEST])}", file=sys.stderr)
+    print(f"{' '.join(filter(None, ('tladapt', options.command)))}: {harmless(line[:LONGEST])}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -60,7 +97,8 @@ def _fault(error: BaseException) -> str | None:
     """What ran out or broke down, in one line; None if it was something else."""
     words = ("allocate memory", "Storage size calculation overflowed")
     line = next(iter(str(error).splitlines()), type(error).__name__)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(part in str(error) for part in words):
+    out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # the latter: torch's
+    if out_of_memory or any(part in str(error) for part in words):
         return f"not enough memory; ask for less ({line})"
     if "DataLoader worker" in line:
         return f"a process that reads ahead has died; see that the memory is enough, or ask for --workers 0 ({line})"

@@ -4,14 +4,9 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
-import torch
-
 from tladapt import __version__
-from tladapt.layers.batchnorm import BATCHNORM
-from tladapt.method import REMEMBERED
-from tladapt.model import PRECISIONS
+from tladapt.choices import BATCHNORM, INCREMENTS, PRECISIONS, REMEMBERED
 from tladapt.scenarios import SCENARIOS
-from tladapt.streams import INCREMENTS
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,13 +50,17 @@ def rate(text: str) -> float:
     return value
 
 
-def device(text: str) -> torch.device:
-    """A device that this machine has."""
+def device(text: str) -> str:
+    """Return the name of a device of this machine."""
+    if text == "cpu":
+        return text
+    import torch  # which takes two seconds
+
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     names = [name for kind, many in there.items() if many for name in (kind, *(f"{kind}:{i}" for i in range(many)))]
     if text not in names:
         raise argparse.ArgumentTypeError(f"{text!r} is none of the devices of this machine: {', '.join(names)}")
-    return torch.device(text)
+    return text
 
 
 def path(text: str) -> Path:

@@ -12,7 +12,6 @@ from tladapt.cli.describing import described, writable
 from tladapt.cli.expression import parse_method
 from tladapt.cli.resuming import begun, refuse_other_form
 from tladapt.display.console import show
-from tladapt.display.plots import forgetting_curves, heat_map
 from tladapt.display.table import ceiling
 from tladapt.method import Method
 from tladapt.model import Model
@@ -107,6 +106,8 @@ def _network(options: argparse.Namespace, scenario: Scenario, seed: int) -> Mode
 
 
 def _draw(report: Report, folder: Path) -> None:
+    from tladapt.display.plots import forgetting_curves, heat_map  # matplotlib is for pictures alone
+
     for figure in (heat_map, forgetting_curves):
         with replacing(folder / f"{figure.__name__}.png") as temporary:
             figure(report).savefig(temporary, dpi=150, format="png")

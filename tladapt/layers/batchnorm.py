@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-BATCHNORM = ("joint", "per-domain", "frozen")
+from tladapt.choices import BATCHNORM
 
 
 class DomainNorm(nn.Module):

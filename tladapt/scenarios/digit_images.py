@@ -5,10 +5,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_sample_images
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.datasets import MNIST, USPS
 
 from tladapt.backbones import lenet, mlp
 from tladapt.domains import Domain
@@ -89,11 +87,15 @@ def _count(scenario: str, stages: str) -> int:
 
 def mnist() -> Domain:
     """60 000 + 10 000 images (1, 28, 28)."""
+    from torchvision.datasets import MNIST
+
     return Domain("mnist", torchvision_images(MNIST, True), torchvision_images(MNIST, False), classes=10)
 
 
 def usps() -> Domain:
     """7 291 + 2 007 images, from 16 x 16 to (1, 28, 28)."""
+    from torchvision.datasets import USPS
+
     train, test = (torchvision_images(USPS, part) for part in (True, False))
     return Domain("usps", (_resized(train[0]), train[1]), (_resized(test[0]), test[1]), classes=10)
 
@@ -109,6 +111,8 @@ def mnist_m() -> Domain:
     The photographs are those in the folder bsds500_subset, or the two that scikit-learn carries. Without the file
     mnist_m/mnist_m_test_first4000_28x28.npz the test images are made like the training ones, from MNIST's test set.
     """
+    from torchvision.datasets import MNIST
+
     (x, y), (x_test, y_test) = (torchvision_images(MNIST, part) for part in (True, False))
     train, published = (_on_photographs(x, "train"), y), data_folder() / "mnist_m" / "mnist_m_test_first4000_28x28.npz"
     if not published.exists():
@@ -137,6 +141,8 @@ def _photographs() -> list[Tensor]:
 
         arrays = [np.array(Image.open(file, formats=FORMATS).convert("RGB")) for file in sorted(folder.glob("*.jpg"))]
     else:
+        from sklearn.datasets import load_sample_images
+
         arrays = list(load_sample_images().images)
     return [torch.from_numpy(np.array(array)).permute(2, 0, 1) for array in arrays]
 

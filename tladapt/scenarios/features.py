@@ -4,8 +4,6 @@ from functools import partial
 from itertools import permutations
 
 import torch
-from scipy.io import loadmat
-from sklearn.datasets import load_svmlight_files
 
 from tladapt.backbones import mlp
 from tladapt.domains import Domain
@@ -38,6 +36,8 @@ def pairs(names: tuple[str, ...]) -> list[tuple[str, str]]:
 
 def _surf(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Counts of 800 visual words, each row divided by its sum, each column z-scored within its domain."""
+    from scipy.io import loadmat
+
     stored = loadmat(find(f"office_caltech10/features/surf/{name}.mat", "the SURF features of Office-Caltech10"))
     x = torch.tensor(stored["fts"], dtype=torch.float64)
     x = x / x.sum(1, keepdim=True)
@@ -47,6 +47,8 @@ def _surf(name: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _reviews(name: str) -> Domain:
     """Counts of 5 000 words and pairs of words, as log(1 + count); the split of the DANN paper."""
+    from sklearn.datasets import load_svmlight_files
+
     files = [str(find(f"amazon_reviews/{name}_{part}.svmlight.gz", "the Amazon reviews")) for part in ("train", "test")]
     x_train, y_train, x_test, y_test = load_svmlight_files(files, n_features=5000, zero_based=True)  # pyright: ignore[reportArgumentType]
     train, test = ((torch.tensor(x.toarray()).log1p(), torch.tensor(y > 0).long())

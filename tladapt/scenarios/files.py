@@ -4,13 +4,13 @@ import os
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torchvision.datasets import CIFAR10, MNIST, USPS
-from torchvision.datasets.mnist import read_image_file, read_label_file
-from torchvision.datasets.utils import check_integrity
+
+if TYPE_CHECKING:  # torchvision takes a second to import, and most scenarios need none of it
+    from torchvision.datasets import CIFAR10, MNIST, USPS
 
 FOLDER = "TLADAPT_DATA"  # the environment variable
 RAW = "MNIST/raw"
@@ -41,7 +41,7 @@ def find(name: str, what: str) -> Path:
     return path
 
 
-def torchvision_images(kind: type[MNIST | USPS | CIFAR10], train: bool) -> tuple[Tensor, Tensor]:
+def torchvision_images(kind: "type[MNIST | USPS | CIFAR10]", train: bool) -> tuple[Tensor, Tensor]:
     """Images as bytes (n, channels, height, width) and labels, from torchvision's files; downloaded where missing.
 
     What is downloaded has the digests that torchvision knows, or is thrown away. What is there has the known digests
@@ -57,25 +57,27 @@ def torchvision_images(kind: type[MNIST | USPS | CIFAR10], train: bool) -> tuple
     if not all((folder / name).is_file() for name in names):
         _fetch(kind, train, names)
     try:
-        x, y = _mnist(folder / RAW, train) if kind is MNIST else _of_torchvision(kind(str(folder), train=train))
+        x, y = _read(kind, folder, train)
     except (EOFError, IndexError, OSError, RuntimeError, ValueError) as error:
         what = f"{folder} has another {kind.__name__} than torchvision knows, or a damaged one"
         raise ValueError(f"{what} ({_line(error)}); set {FOLDER} to another folder, or delete {names[0]}") from error
     return x[:, None] if x.dim() == 3 else x.permute(0, 3, 1, 2).contiguous(), y.long()
 
 
-def _names(kind: type[MNIST | USPS | CIFAR10], train: bool) -> list[str]:
+def _names(kind: "type[MNIST | USPS | CIFAR10]", train: bool) -> list[str]:
     """The files that torchvision keeps of it."""
-    if kind is MNIST:
+    from torchvision.datasets import CIFAR10, MNIST, USPS
+
+    if issubclass(kind, MNIST):
         return [f"{RAW}/{name}" for name in MD5]
-    if kind is USPS:
+    if issubclass(kind, USPS):
         return [USPS.split_list["train" if train else "test"][1]]
     return [
         f"{CIFAR10.base_folder}/{name}" for name, _ in [*CIFAR10.train_list, *CIFAR10.test_list, ("batches.meta", "")]
     ]
 
 
-def _fetch(kind: type[MNIST | USPS | CIFAR10], train: bool, names: list[str]) -> None:
+def _fetch(kind: "type[MNIST | USPS | CIFAR10]", train: bool, names: list[str]) -> None:
     """Download into a folder of its own, as torchvision leaves there what is torn or altered; take what is whole."""
     folder = data_folder()
     try:
@@ -92,8 +94,19 @@ def _fetch(kind: type[MNIST | USPS | CIFAR10], train: bool, names: list[str]) ->
         ) from error
 
 
+def _read(kind: "type[MNIST | USPS | CIFAR10]", folder: Path, train: bool) -> tuple[Tensor, Tensor]:
+    from torchvision.datasets import MNIST
+
+    if issubclass(kind, MNIST):
+        return _mnist(folder / RAW, train)
+    return _of_torchvision(kind(str(folder), train=train))
+
+
 def _mnist(folder: Path, train: bool) -> tuple[Tensor, Tensor]:
     """As torchvision reads them, which compares no digests of its unpacked files."""
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+    from torchvision.datasets.utils import check_integrity
+
     names = [name for name in MD5 if name.startswith("train" if train else "t10k")]
     for name in names:
         if not check_integrity(folder / name, MD5[name]):

@@ -2,10 +2,9 @@
 
 import copy
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import torch
-from matplotlib.figure import Figure
-from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,6 +16,9 @@ from tladapt.scenarios.scenario import Scenario
 from tladapt.scenarios.splits import by_class
 from tladapt.streams import adaptation, domains_of
 from tladapt.training import fit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SLANT = 0.5  # pixels per row: fixed before any method of this library was run on it
 TEST = 0.3  # the share of each domain that only the evaluator sees
@@ -92,11 +94,13 @@ def slant(x: Tensor, shift: float) -> Tensor:
     return F.grid_sample(x, F.affine_grid(turn, list(x.shape), align_corners=False), align_corners=False)
 
 
-def picture(scenario: Scenario, count: int = 12, cmap: str = "gray_r") -> Figure:
+def picture(scenario: Scenario, count: int = 12, cmap: str = "gray_r") -> "Figure":
     """Training images of every domain of a scenario of images, a row each, evenly spread over the set.
 
     `cmap` is matplotlib's name for the colours of grey images; by default ink is black.
     """
+    from matplotlib.figure import Figure
+
     domains = domains_of(scenario.stream)
     figure = Figure(figsize=(0.62 * count, 0.8 * len(domains)), layout="constrained")
     for row, domain in zip(figure.subplots(len(domains), count, squeeze=False), domains, strict=True):
@@ -112,5 +116,7 @@ def picture(scenario: Scenario, count: int = 12, cmap: str = "gray_r") -> Figure
 
 def labelled_digits() -> tuple[Tensor, Tensor]:
     """All 1 797 images (n, 1, 8, 8), from 0 to 1, and their labels."""
+    from sklearn.datasets import load_digits
+
     x, y = load_digits(return_X_y=True)
     return torch.tensor(x / 16, dtype=torch.float32).reshape(-1, 1, 8, 8), torch.tensor(y)

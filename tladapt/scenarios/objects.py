@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.datasets import CIFAR10
 
 from tladapt.backbones import cnn, vision
 from tladapt.domains import Domain
@@ -19,7 +18,7 @@ from tladapt.scenarios.scenario import Scenario, known
 from tladapt.scenarios.splits import by_class
 from tladapt.streams import adaptation
 
-CIFAR, SUBSET = CIFAR10.base_folder, "cifar10_subset"
+CIFAR, SUBSET = "cifar-10-batches-py", "cifar10_subset"
 THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 OFFICE = (
     "backpack", "bike", "calculator", "headphones", "keyboard", "laptop", "monitor", "mouse", "mug", "projector",
@@ -54,6 +53,8 @@ def office_images(source: str = "amazon", target: str = "webcam") -> Scenario:
 
 def _cifar10(part: str) -> tuple[Tensor, Tensor]:
     """Images as bytes (n, 3, 32, 32) and labels, from torchvision's files."""
+    from torchvision.datasets import CIFAR10
+
     try:
         return torchvision_images(CIFAR10, part == "train")
     except ValueError as error:

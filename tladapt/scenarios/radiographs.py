@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 from tladapt.backbones import cnn
 from tladapt.domains import Domain
@@ -49,6 +48,8 @@ def other_device(x: Tensor, part: str) -> Tensor:
     for x from 0 to 1: another exposure, less contrast, an optic that blurs (a Gaussian G of 0.7 pixels), and noise, the
     same for the same `part`.
     """
+    from torchvision.transforms.functional import gaussian_blur
+
     blurred = gaussian_blur((x / 255.0) ** GAMMA, [5, 5], [BLUR, BLUR])
     noise = torch.randn(x.shape, generator=generator(0, "other device", part))
     return (255 * (LOW + (HIGH - LOW) * blurred + NOISE * noise).clamp(0, 1)).round().byte()

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+CHECKPOINT = "checkpoint.safetensors"  # the file of a run that can be resumed
 STALE = 3600  # seconds without a byte after which the writer of a temporary file is taken for dead
 SPACE, RIGHTS = "free some space or choose another disk", "make the folder writable or choose another"
 MENDS = {

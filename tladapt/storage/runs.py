@@ -20,13 +20,13 @@ from tladapt.model import Model
 from tladapt.report import environment
 from tladapt.storage.checkpoints import read, write
 from tladapt.storage.digests import data_digest, network_digest
-from tladapt.storage.files import made
+from tladapt.storage.files import CHECKPOINT, made
 from tladapt.storage.identity import identity
 from tladapt.storage.randomness import random_state, set_random_state
 from tladapt.storage.stepping import Stepping, load_model_state, load_stepper, passing, stepper_by_name
 from tladapt.streams import Stream
 
-NAME = "checkpoint.safetensors"
+NAME = CHECKPOINT
 NO_FIT = (LookupError, TypeError, ValueError, AttributeError, RuntimeError)  # of a state that was tampered with
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import torch
-from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -75,6 +74,8 @@ class MultiLabel:
         >>> round(MultiLabel().score(torch.cat([logits, y], 1)), 4)  # (1/1 + 2/3) / 2
         0.8333
         """
+        from sklearn.metrics import average_precision_score  # which takes most of a second to import
+
         found = []
         for logits, y in zip(*marks.double().T.chunk(2), strict=True):
             if (y == 1).any():

@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -97,6 +95,9 @@ class Representation:
 
     def _clustered(self, features: Tensor, y: Tensor) -> float:
         """The share of rows in the cluster that stands for their class."""
+        from scipy.optimize import linear_sum_assignment  # together they take most of a second to import
+        from sklearn.cluster import KMeans
+
         classes = int(y.max()) + 1
         found = KMeans(classes, n_init=10, random_state=0).fit_predict(features.numpy())  # type: ignore[arg-type]
         table = np.zeros((classes, classes), dtype=int)
