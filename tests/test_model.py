@@ -170,12 +170,17 @@ def test_two_halves_make_a_model():
     assert torch.equal(output.logits, head(encoder(x)))
 
 
-def test_a_head_of_another_kind_must_say_its_classes():
-    head = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
-    with pytest.raises(ValueError, match=r"Model\(head=Sequential\).*classes="):
-        Model(nn.Linear(4, 8), head)
-    model = Model(nn.Linear(4, 8), head, classes=3)
+def test_a_head_without_a_linear_layer_needs_the_number_of_classes():
+    head = nn.Conv1d(8, 3, 1)
+    with pytest.raises(ValueError, match=r"Model\(head=Conv1d\).*classes="):
+        Model(nn.Identity(), head)
+    model = Model(nn.Identity(), head, classes=3)
     assert len(model.classes) == 3
+
+
+def test_a_head_of_several_layers_has_as_many_classes_as_its_last_one_has_outputs():
+    model = Model(nn.Linear(4, 8), nn.Sequential(nn.ReLU(), nn.Linear(8, 5), nn.ReLU(), nn.Linear(5, 3)))
+    assert model.classes == ("0", "1", "2")
     with pytest.raises(TypeError, match=r"model.width"):
         _ = model.width
 

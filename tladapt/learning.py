@@ -8,11 +8,13 @@ from rich.progress import Progress
 from torch import nn
 from torch.optim import Optimizer
 
+from tladapt.checks import built_optimizer, rate_factor, require_something_to_train, scalar
 from tladapt.display.progress import Watch
+from tladapt.divergence import naming_divergence, require_finite_model
 from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.seeding import generator, seeded
-from tladapt.stage import Stage
+from tladapt.stage import Batch, Stage
 from tladapt.storage.runs import Run
 from tladapt.storage.stepping import Stepping
 
@@ -23,24 +25,27 @@ def learn(
 ) -> list[str]:  # fmt: skip
     """Learn one stage; returns the names of the terms that had nothing to act on."""
     model.train()
-    with model.restoring():
+    watch = Watch(stage.name, bar, steps)
+    with model.restoring(), naming_divergence(watch, model, method, stage):
         if run.inside(stage.index):
             run.remind(method)
         method.train().prepare(model, stage)
         method.to(model.device)
         stepper = _stepper(model, method, lr, optimizer)
         with seeded(generator(stage.seed, stage.index, "model").initial_seed()), run.guarding(model):
-            idle = _steps(model, method, stage, stepper, schedule, Watch(stage.name, bar, steps), run)
-        method.consolidate(model.eval(), stage)
+            idle = _steps(model, method, stage, stepper, schedule, watch, run)
+        with run.guarding(model):
+            method.consolidate(model.eval(), stage)
     return idle
 
 
 def _stepper(model: Model, method: Method, lr: float, optimizer: Callable[..., Optimizer]) -> Optimizer:
     """The optimiser of all that trains in the stage, each part at its own rate."""
+    require_something_to_train(model, method)
     rates: dict[float, list[nn.Parameter]] = {}
     for parameter in (*model.trained(), *(p for p in method.parameters() if p.requires_grad)):
         rates.setdefault(model.rates.get(parameter, 1.0), []).append(parameter)
-    return optimizer([{"params": part, "lr": lr * rate} for rate, part in rates.items()], lr=lr)
+    return built_optimizer(optimizer, [{"params": part, "lr": lr * rate} for rate, part in rates.items()], lr)
 
 
 def _steps(
@@ -54,27 +59,34 @@ def _steps(
     if run.inside(stage.index):
         run.restore(now)
     idle, watch.done = {name: idle[name] for name in now.idle}, now.step
+    batch: Batch | None = None
     for batch in stage.stream(now.step, watch.steps):
         if run.due(now.step):
             watch.require_finite(stepper)
+            require_finite_model(watch, model)
             run.keep(now)
+        factor = rate_factor(schedule, batch.progress)
         for group, rate in zip(stepper.param_groups, rates, strict=True):
-            group["lr"] = rate * schedule(batch.progress)
+            group["lr"] = rate * factor
         batch = batch.join(method.extend(model, batch))
         output = model(batch.x, batch.domain, batch.y)
         losses = {"task": stage.task.loss(output, batch), **method.losses(model, batch, output)}
+        losses = {name: scalar(name, loss, output.logits) for name, loss in losses.items()}
         if idle:
             owners = {part.owner for part in batch.parts}
             idle = {name: term for name, term in idle.items() if not losses[name].requires_grad and term not in owners}
-        stepper.zero_grad()
-        reduce(torch.add, losses.values()).backward()
-        method.adjust(model, batch)
-        stepper.step()
+        total = reduce(torch.add, losses.values())
+        if total.requires_grad:  # otherwise no row and no term of this batch teaches anything
+            stepper.zero_grad()
+            total.backward()
+            method.adjust(model, batch)
+            stepper.step()
         watch.see(losses)
         now.step, now.idle = now.step + 1, list(idle)
         if any(term.done for term in method.terms.values()):
             break
     watch.require_finite(stepper)
+    require_finite_model(watch, model, batch)
     return list(idle)
 
 

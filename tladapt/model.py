@@ -1,6 +1,5 @@
 """The model that old and new domains share."""
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -11,9 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tladapt.data import Tensors, call, each
-from tladapt.layers.batchnorm import DomainNorm, with_policy
+from tladapt.data import Tensors, call, each, length
+from tladapt.layers.batchnorm import DomainNorm, lone_row, with_policy
+from tladapt.layers.copying import copy_of
+from tladapt.layers.encoded import features_and_mask
 from tladapt.layers.head import UpToHead
+from tladapt.layers.wrappers import unwrapped
 
 if TYPE_CHECKING:  # which are made of this
     import numpy as np
@@ -42,12 +44,21 @@ class Output:
         """One row per sample: features (n, d) and logits (n, classes), the means over the positions."""
         if self.features.ndim == 2:
             return self
-        features, logits = self.features.flatten(1, -2), self.logits.flatten(1, -2).mean(1)
-        if self.mask is None:
-            return Output(features.mean(1), logits)
-        held = self.mask.flatten(1).to(features.dtype)
-        mean = torch.einsum("npd,np->nd", features, held / held.sum(1, keepdim=True).clamp(min=1))
-        return Output(mean, logits)
+        logits = self.logits if self.logits.ndim == 2 else self._mean(self.logits)
+        return Output(self._mean(self.features), logits)
+
+    def _mean(self, values: Tensor) -> Tensor:
+        """The mean of values (n, ..., k) over their positions, without those that the mask leaves out."""
+        masked = self.mask is not None and self.mask.shape == values.shape[:-1]
+        values = values.flatten(1, -2)
+        if self.mask is None or not masked:
+            return values.mean(1)
+        held = self.mask.flatten(1).to(values.dtype)
+        share = held / held.sum(1, keepdim=True).clamp(min=1)
+        return torch.einsum("npd,np->nd", values, share)
+
+
+torch.export.register_dataclass(Output)
 
 
 class Model(nn.Module):
@@ -102,6 +113,7 @@ class Model(nn.Module):
         self.precision = "float32"
         self.rates: dict[nn.Parameter, float] = {}  # factors of the learning rate; 1 for the others
         self._held: dict[nn.Module, list[nn.Parameter]] = {}
+        self._width: int | None = None  # of the features, once a forward pass has shown it
 
     @classmethod
     def of(
@@ -124,7 +136,7 @@ class Model(nn.Module):
         >>> model(torch.zeros(5, 8)).features.shape, model.head
         (torch.Size([5, 16]), Linear(in_features=16, out_features=3, bias=True))
         """
-        module = copy.deepcopy(module)
+        module = copy_of(unwrapped(module))
         linear = [name for name, part in module.named_modules() if isinstance(part, nn.Linear)]
         if not linear:
             raise ValueError(
@@ -143,22 +155,43 @@ class Model(nn.Module):
         `domain` (n,) says whose they are (per-domain BatchNorm; by default the newest's); `y` is for an autoregressive
         head: the answers of the first rows.
         """
+        with self._domain_of_rows(domain), self._casting(), lone_row(self, length(x)):
+            features, mask = features_and_mask(call(self.encoder, each(self._taken_in, x)))
+            logits = self._logits(features, mask, y)
+        if self.precision == "bfloat16":
+            features, logits = features.float(), logits.float()
+        if mask is not None and not self._autoregressive and mask.shape == logits.shape[:-1]:
+            logits = logits.masked_fill(~mask[..., None], 0.0)  # nothing is said where there is nothing
+        return Output(features, logits, mask)
+
+    @property
+    def _autoregressive(self) -> bool:
+        return getattr(self.head, "autoregressive", False)
+
+    def _logits(self, features: Tensor, mask: Tensor | None, y: Tensor | None) -> Tensor:
+        plain = isinstance(self.head, nn.Linear)
+        seen = features if plain else features.clone()  # a head may change its input in place
+        return self.head(seen, mask, y) if self._autoregressive else self.head(seen)
+
+    def _taken_in(self, x: Tensor) -> Tensor:
+        """The input of the encoder: a copy, since a network may change its input in place, in the network's dtype."""
+        if x.dtype == torch.uint8:
+            x = x.float() / 255  # images of bytes, from 0 to 1
+        else:
+            x = x.clone()
+        return x.to(self.dtype) if x.is_floating_point() else x
+
+    @contextmanager
+    def _domain_of_rows(self, domain: Tensor | None) -> Iterator[None]:
+        """Context manager in which the layers with statistics per domain know the domain of every row."""
         norms = self.norms
         for layer in norms:
             layer.domain = domain
-        autoregressive = getattr(self.head, "autoregressive", False)
-        with self._casting():
-            found = call(self.encoder, each(_scaled, x))
-            features, mask = found if isinstance(found, tuple) else (found, None)
-            logits = self.head(features, mask, y) if autoregressive else self.head(features)
-        if self.precision == "bfloat16":
-            features, logits = features.float(), logits.float()
-        if mask is not None and not autoregressive and mask.shape == logits.shape[:-1]:
-            logits = logits.masked_fill(~mask[..., None], 0.0)  # nothing is said where there is nothing
-        output = Output(features, logits, mask)
-        for layer in norms:
-            layer.domain = None  # not to outlive this pass
-        return output
+        try:
+            yield
+        finally:
+            for layer in norms:
+                layer.domain = None
 
     def freeze(self, *parts: nn.Module) -> None:
         """Hold these parts as they are until `thaw`: no gradients, and evaluation mode, so that no buffer moves."""
@@ -217,11 +250,17 @@ class Model(nn.Module):
         return next(self.parameters()).device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type of the weights."""
+        floating = (p.dtype for p in self.parameters() if p.is_floating_point())
+        return next(floating, torch.float32)
+
+    @property
     def width(self) -> int:
         """The size d of a feature vector."""
-        if isinstance(width := getattr(self.head, "in_features", None), int):
+        if isinstance(width := getattr(self.head, "in_features", self._width), int):
             return width
-        raise TypeError("model.width: the head has no in_features, so the size of the features is not known")
+        raise TypeError("model.width: not known before the first forward pass of a head without in_features")
 
     def train(self, mode: bool = True) -> "Model":
         """Training or evaluation mode; what is frozen stays in evaluation mode, else its statistics would move."""
@@ -338,12 +377,14 @@ class Model(nn.Module):
         return load_model(folder, module)
 
 
-def _scaled(x: Tensor) -> Tensor:
-    """Images of bytes, from 0 to 1."""
-    return x.float() / 255 if x.dtype == torch.uint8 else x
+def _linear_layers(head: nn.Module) -> list[nn.Linear]:
+    return [part for part in head.modules() if isinstance(part, nn.Linear)]
 
 
 def _outputs(head: nn.Module) -> int:
-    if not isinstance(head, nn.Linear):
-        raise ValueError(f"Model(head={type(head).__name__}): no nn.Linear; say how many classes it has with classes=")
-    return head.out_features
+    layers = _linear_layers(head)
+    if not layers:
+        raise ValueError(
+            f"Model(head={type(head).__name__}): the head has no nn.Linear; give the number of classes with classes="
+        )
+    return layers[-1].out_features

@@ -8,6 +8,17 @@ from typing import ParamSpec
 
 from torch.optim import Adam, Optimizer
 
+from tladapt.checks import (
+    check_arguments,
+    check_choice,
+    check_functions,
+    check_learned,
+    check_method,
+    check_model,
+    check_numbers,
+    check_stream,
+    check_switch,
+)
 from tladapt.choices import PRECISIONS, REMEMBERED
 from tladapt.display.progress import bars
 from tladapt.domains import Domain
@@ -94,10 +105,16 @@ def train(
     DivergedError
         If a loss is no longer finite.
     """
-    _check(model, stream, method, learned, epochs=epochs, batch_size=batch_size, lr=lr, every=every)
-    method, task = method or Method(), task or Classification()
-    _check_choice("precision", precision or model.precision, PRECISIONS)
-    _check_choice("may_remember", may_remember, REMEMBERED)
+    check_model(model)
+    check_stream(stream)
+    check_method(method)
+    check_numbers(epochs=epochs, batch_size=batch_size, lr=lr, every=every, seed=seed, learned=learned)
+    check_functions(optimizer, schedule)
+    check_switch(progress=progress)
+    check_learned(learned, len(stream))
+    seed, method, task = int(seed), method or Method(), task or Classification()
+    check_choice("precision", precision or model.precision, PRECISIONS)
+    check_choice("may_remember", may_remember, REMEMBERED)
     _check_memory(method, may_remember)
     evaluator = Evaluator(domains_of(stream, evaluate), task, increment, min(512, 8 * batch_size))
     for domain in evaluator.domains:
@@ -182,6 +199,7 @@ def last(function: Callable[P, Iterator[Report]], name: str) -> Callable[P, Repo
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> Report:
+        check_arguments(name, function, kwargs)
         *_, report = function(*args, **kwargs)
         return report
 
@@ -192,26 +210,6 @@ def last(function: Callable[P, Iterator[Report]], name: str) -> Callable[P, Repo
 
 
 fit = last(train, "fit")  # the same arguments, in one place
-
-
-def _check(model: Model, stream: Stream, method: Method | None, learned: int, **sizes: float | None) -> None:
-    """Refuse arguments of a wrong type or out of range."""
-    if not isinstance(model, Model):
-        raise TypeError(f"model: {type(model).__name__} is no Model; wrap it as Model.of(network, classes=...)")
-    if not isinstance(method, Method | None):
-        raise TypeError(f"method: {method!r} is no Method; build one, as in DANN()")
-    if method is not None and any(term.used for term in method.terms.values()):
-        raise ValueError(f"method: {method!r} has the memory of an earlier fit; build a new one for every fit")
-    for name, value in sizes.items():
-        if value is not None and not (0 < value < math.inf and (name == "lr" or value == int(value))):
-            raise ValueError(f"{name}={value}: expected a positive {'' if name == 'lr' else 'whole '}number")
-    if not 0 <= learned < max(len(stream), 1):
-        raise ValueError(f"learned={learned}: expected fewer than the {len(stream)} stages of the stream")
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, choices))}")
 
 
 def _check_memory(method: Method, most: str) -> None:

@@ -1,6 +1,5 @@
 """How far the classes of a target are from the source's proportions, and what to do about it."""
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from tladapt.domains import Domain
 from tladapt.labelshift.proportions import bbse
+from tladapt.layers.copying import copy_of
 from tladapt.model import Model
 from tladapt.seeding import generator, seeded
 from tladapt.stage import Pool, Stage
@@ -79,7 +79,7 @@ class LabelShift:
                 f"LabelShift.correct: {len(self.source)} proportions, but a head of {model.head.out_features} outputs"
             )
         source, estimate = torch.tensor([self.source, self.estimate], dtype=torch.float64) + FLOOR
-        corrected = copy.deepcopy(model)
+        corrected = copy_of(model)
         head = corrected.head
         assert isinstance(head, nn.Linear)
         bias = head.weight.new_zeros(head.out_features) if head.bias is None else head.bias.detach()

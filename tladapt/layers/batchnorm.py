@@ -1,6 +1,8 @@
 """Batch normalisation with statistics of its own for every domain."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +87,80 @@ class DomainNorm(nn.Module):
         alone = ~present[domain]  # one value has no variance
         mean = torch.where(alone, self.running_mean[domain], mean[domain])
         return mean, torch.where(alone, self.running_var[domain], var[domain])
+
+
+@contextmanager
+def lone_row(network: nn.Module, rows: int) -> Iterator[None]:
+    """Context manager in which BatchNorm layers accept a batch of one row, for which torch raises an error.
+
+    A single value per channel has no variance. A layer with running statistics uses these and leaves them unchanged;
+    one without subtracts the value from itself. With several rows nothing changes.
+    """
+    norms = [part for part in network.modules() if isinstance(part, _BatchNorm)] if rows == 1 else []
+    switched, doubled = set[nn.Module](), set[nn.Module]()
+
+    def before(layer: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        x = inputs[0]
+        if x.numel() > x.shape[1]:  # several positions in the row
+            return None
+        if layer.running_mean is None:
+            doubled.add(layer)
+            return (x.expand(2, *x.shape[1:]),)  # the same row twice: its own mean, and no variance
+        if layer.training:
+            switched.add(layer)
+            layer.training = False
+        return None
+
+    def after(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if layer in switched:
+            switched.remove(layer)
+            layer.training = True
+        if layer in doubled:
+            doubled.remove(layer)
+            return output[:1]
+        return output
+
+    handles = [layer.register_forward_pre_hook(before) for layer in norms]
+    handles += [layer.register_forward_hook(after) for layer in norms]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for layer in switched:
+            layer.training = True
+
+
+@contextmanager
+def shared_statistics(network: nn.Module, look: Callable[[], Any]) -> Iterator[None]:
+    """Context manager in which BatchNorm layers that keep no statistics normalise by those of one forward pass.
+
+    `look` makes that pass. A row then does not depend on the rows beside it.
+    """
+    layers = [part for part in network.modules() if isinstance(part, _BatchNorm) and part.running_mean is None]
+    if not layers:
+        yield
+        return
+    found = dict[nn.Module, tuple[Tensor, Tensor]]()
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].detach()
+        others = [0, *range(2, x.ndim)]
+        found[layer] = (x.mean(others), x.var(others, unbiased=False))
+
+    handles = [layer.register_forward_pre_hook(note) for layer in layers]
+    try:
+        look()
+    finally:
+        for handle in handles:
+            handle.remove()
+    try:
+        for layer, (mean, var) in found.items():
+            layer.running_mean, layer.running_var = mean, var
+        yield
+    finally:
+        for layer in layers:
+            layer.running_mean = layer.running_var = None
 
 
 def with_policy(module: nn.Module, policy: str) -> nn.Module:

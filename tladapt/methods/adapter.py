@@ -13,6 +13,8 @@ from tladapt.model import Model
 if TYPE_CHECKING:
     from peft import PeftConfig
 
+IMPORTING = {"auto_mapping", "megatron_config", "megatron_core"}  # arguments that name a module, which peft may import
+
 
 class Adapter(Mergeable):
     """Train an adapter of the library peft (LoRA, DoRA, IA3, LoHa, OFT ...) beside the frozen encoder, and the head.
@@ -55,6 +57,8 @@ class Adapter(Mergeable):
             raise ValueError(f'Adapter: peft is missing ({error}): pip install "tladapt[peft]"') from error
         given = {"peft_type": self.config} if isinstance(self.config, str) else self.config
         if isinstance(given, dict):
+            if named := sorted(IMPORTING & given.keys()):
+                raise ValueError(f"Adapter(config={self.config!r}): {named[0]} names a module to import; remove it")
             kinds: dict[str, Any] = {k.value: v for k, v in peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING.items()}
             if (kind := str(given.get("peft_type")).upper()) not in kinds:
                 raise ValueError(f"Adapter(config={self.config!r}): peft_type is none of {', '.join(sorted(kinds))}")

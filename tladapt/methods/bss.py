@@ -51,9 +51,13 @@ class BSS(Method):
 
 
 def smallest(features: Tensor, k: int) -> Tensor:
-    """The k smallest singular values of the rows (n, d), or all min(n, d); differentiable whatever the matrix.
+    """The k smallest singular values of the rows (n, d), or all min(n, d); differentiable for every finite matrix.
+
+    They are NaN if a feature is not finite, for which the decomposition itself would raise an error.
 
     >>> smallest(torch.diag(torch.tensor([3.0, 1.0, 2.0])), 2)
     tensor([2., 1.])
     """
+    if not features.isfinite().all():
+        return features.new_full((min(k, *features.shape),), torch.nan)
     return torch.linalg.svdvals(features)[-k:]

@@ -1,10 +1,9 @@
 """Learning without forgetting."""
 
-import copy
-
 import torch
 from torch import Tensor
 
+from tladapt.layers.copying import copy_of
 from tladapt.method import Method
 from tladapt.methods.checks import positive
 from tladapt.model import Model, Output
@@ -72,7 +71,7 @@ class LwF(Method):
         self.answers, self.teacher, self.task = None, None, stage.task
         if self.sets is None:
             return
-        teacher = copy.deepcopy(model).eval().requires_grad_(False)
+        teacher = copy_of(model).eval().requires_grad_(False)
         sizes = torch.zeros(max(stage.ids) + 1, dtype=torch.long)
         sizes[list(stage.ids)] = torch.tensor([len(domain.train) for domain in stage.domains])
         one = stage.gather([torch.tensor([stage.pools[0].start])], stage.pools[:1])

@@ -58,6 +58,7 @@ def mmd(source: Tensor, target: Tensor, scales: Sequence[float], bandwidth: floa
     """
     n, m = len(source), len(target)
     rows = torch.cat([source, target])
+    rows = rows - rows.detach().mean(0)  # distances stay; far from zero, the squares below would lose all digits
     squares = rows.square().sum(1)
     distance = (squares[:, None] + squares - 2 * rows @ rows.T).clamp(min=0)
     if bandwidth is None:

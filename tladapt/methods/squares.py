@@ -56,10 +56,7 @@ class Squares:
     def _trusted(self, *rows: Any) -> dict[str, nn.Module]:
         """The layers whose formula gives what single gradients do."""
         shared = Counter(id(p) for part in self.model.modules() for p in part._parameters.values())
-        layers = {
-            name: part for name, part in self.model.named_modules()
-            if type(part) in FORMULAS and all(p is None or shared[id(p)] == 1 for p in part._parameters.values())
-        }  # fmt: skip
+        layers = {name: part for name, part in self.model.named_modules() if _has_formula(part, shared)}
         first = taken(torch.arange(min(TRIAL, len(rows[1])), device=rows[1].device), *rows)
         by_layer = self._by_layer(layers, *first)
         right = self._one_by_one({name: w.detach() for name, w in weights(self.model).items()}, *first)
@@ -126,6 +123,13 @@ class Squares:
         """The loss of one row."""
         row = (each(lambda part: part[None], x), domain[None], y[None])
         return self.loss(functional_call(self.model, parameters, row), None if live is None else live[None], y[None])
+
+
+def _has_formula(layer: nn.Module, shared: Counter[int]) -> bool:
+    """Whether a formula exists for the layer, whose weights are its own and are computed from nothing else."""
+    own = dict(layer._parameters)
+    plain = own.keys() <= {"weight", "bias"} and "weight" in own
+    return type(layer) in FORMULAS and plain and all(p is None or shared[id(p)] == 1 for p in own.values())
 
 
 def taken(rows: Any, x: Tensors, domain: Tensor, live: Tensor | None, y: Tensor) -> tuple[Any, ...]:

@@ -1,6 +1,5 @@
 """A model on disk: weights as safetensors, the rest as JSON; nothing in them can be executed."""
 
-import copy
 import hashlib
 import json
 import re
@@ -15,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tladapt import backbones
+from tladapt.layers.copying import copy_of
+from tladapt.layers.wrappers import renamed, unwrapped
 from tladapt.model import Model
 from tladapt.storage.budget import Budget
 from tladapt.storage.documents import STRICT, checked, one_line, read_document
@@ -84,7 +85,7 @@ def load_model(folder: str | Path, module: nn.Module | None = None) -> Model:
     try:
         about, weights = _read(folder)
         model = _build(about, weights, module)
-        model.load_state_dict(weights)
+        model.load_state_dict(renamed(weights, model.state_dict()))
         model.inputs, model.precision = dict(about.inputs), about.precision
         model.task, model.domains = task_from(about.task), tuple(about.domains)
     except OwnNetworkError as error:
@@ -131,7 +132,7 @@ def _build(about: _About, weights: dict[str, Tensor], module: nn.Module | None) 
 
 def _of_your_own(about: _About, module: nn.Module | None) -> Model | None:
     if isinstance(module, Model):
-        return copy.deepcopy(module)
+        return copy_of(module)
     if module is not None:
         return Model.of(module, about.classes, batchnorm=about.batchnorm, recipe=about.recipe)
     if about.recipe is None:
