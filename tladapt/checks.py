@@ -15,7 +15,6 @@ from tladapt.domains import Domain
 from tladapt.layers.wrappers import unwrapped
 from tladapt.method import Method
 from tladapt.model import Model
-from tladapt.streams import Stream
 
 VERBS = {
     "prepare": ("model", "stage"),
