@@ -23,7 +23,13 @@ VERBS = {
     "adjust": ("model", "batch"),
     "consolidate": ("model", "stage"),
 }
-LARGEST_SEED = 2**63 - 1
+EXPECTED = {"lr": "a positive number", "seed": "a whole number", "learned": "a whole number of at least 0"}
+RIGHT: dict[str, Callable[[Any], bool]] = {
+    "a positive number": lambda value: is_number(value) and 0 < value < math.inf,
+    "a whole number": lambda value: is_whole(value) and abs(value) < 2**63,
+    "a whole number of at least 0": lambda value: is_whole(value) and value >= 0,
+    "a positive whole number": lambda value: is_whole(value) and value >= 1,
+}
 
 
 def check_model(model: Any) -> None:
@@ -80,15 +86,11 @@ def _check_term(term: Method) -> None:
     if "_modules" not in vars(term):
         raise TypeError(f"method: {name}.__init__ must begin with super().__init__()")
     if kind.forward is not Method.forward and kind.loss is Method.loss:
-        raise TypeError(
-            f"method: {name} defines forward, which is never called; define loss(self, model, batch, output)"
-        )
+        raise TypeError(f"method: {name}.forward is never called; define loss(self, model, batch, output)")
     for argument, parameter in inspect.signature(kind).parameters.items():
         keyword = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if keyword and not hasattr(term, argument):
-            raise TypeError(
-                f"method: {name} does not keep its argument; write self.{argument} = {argument} in __init__"
-            )
+            raise TypeError(f"method: {name} must keep its argument; write self.{argument} = {argument} in __init__")
     for verb, arguments in VERBS.items():
         try:
             inspect.signature(getattr(term, verb)).bind(*arguments)
@@ -100,19 +102,10 @@ def _check_term(term: Method) -> None:
 def check_numbers(**values: Any) -> None:
     """Raise an error for a length of training, a rate or a seed that is not a number of the right kind."""
     for name, value in values.items():
-        if value is None and name in ("epochs", "steps"):
-            continue
-        if name == "lr":
-            if not _is_number(value) or not 0 < value < math.inf:
-                raise _wrong(name, value, "a positive number")
-        elif name == "seed":
-            if not _is_whole(value) or abs(value) > LARGEST_SEED:
-                raise _wrong(name, value, "a whole number")
-        elif name == "learned":
-            if not _is_whole(value) or value < 0:
-                raise _wrong(name, value, "a whole number of at least 0")
-        elif not _is_whole(value) or value < 1:
-            raise _wrong(name, value, "a positive whole number")
+        optional = name in ("epochs", "steps") and value is None
+        expected = EXPECTED.get(name, "a positive whole number")
+        if not optional and not RIGHT[expected](value):
+            raise _wrong(name, value, expected)
     if values.get("epochs") is not None and values.get("steps") is not None:
         raise ValueError("epochs and steps: give one of them")
 
@@ -182,8 +175,8 @@ def built_optimizer(optimizer: Callable[..., Any], groups: list[dict[str, Any]],
     except (TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise TypeError(
-            f"optimizer: could not be built as optimizer(parameters, lr={lr:g}) ({reason}); give a class of torch.optim, "
-            "or functools.partial(torch.optim.SGD, momentum=0.9)"
+            f"optimizer: could not be built as optimizer(parameters, lr={lr:g}) ({reason}); give a class of "
+            "torch.optim, or functools.partial(torch.optim.SGD, momentum=0.9)"
         ) from error
     if not isinstance(built, Optimizer):
         raise TypeError(f"optimizer: expected a function that returns a torch Optimizer, got {_kind(built)}")
@@ -220,9 +213,9 @@ def rate_factor(schedule: Callable[[float], Any], progress: float) -> float:
     factor = schedule(progress)
     if isinstance(factor, Tensor) and factor.ndim == 0:
         return float(factor)
-    if not _is_number(factor):
-        raise TypeError(f"schedule: expected a function that returns a number, got {_kind(factor)} at {progress}")
-    return factor
+    if is_number(factor):
+        return factor  # type: ignore[return-value]
+    raise TypeError(f"schedule: expected a function that returns a number, got {_kind(factor)} at {progress}")
 
 
 def scalar(name: str, loss: Any, like: Tensor) -> Tensor:
@@ -235,22 +228,24 @@ def scalar(name: str, loss: Any, like: Tensor) -> Tensor:
     """
     if isinstance(loss, Tensor) and loss.shape == ():
         return loss
-    if _is_number(loss):
+    if is_number(loss):
         return like.new_tensor(float(loss))
     found = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else _kind(loss)
     raise TypeError(f"{name}.loss returned {found}; expected a tensor of shape (), such as a mean")
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether it is a real number; True and False are not."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
+    """Whether it is an integer, of Python or numpy; True and False are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _wrong(name: str, value: Any, expected: str) -> Exception:
-    number = _is_number(value)
+    number = is_number(value)
     return (ValueError if number else TypeError)(f"{name}={_short(value)}: expected {expected}")
 
 

@@ -155,43 +155,43 @@ class Model(nn.Module):
         `domain` (n,) says whose they are (per-domain BatchNorm; by default the newest's); `y` is for an autoregressive
         head: the answers of the first rows.
         """
-        with self._domain_of_rows(domain), self._casting(), lone_row(self, length(x)):
-            features, mask = features_and_mask(call(self.encoder, each(self._taken_in, x)))
-            logits = self._logits(features, mask, y)
+        norms = self.norms
+        for layer in norms:
+            layer.domain = domain
+        try:
+            return self._answer(x, y)
+        finally:
+            for layer in norms:
+                layer.domain = None  # not to outlive this pass
+
+    def _answer(self, x: Tensors, y: Tensor | None) -> Output:
+        if length(x) == 1:
+            with lone_row(self):
+                features, logits, mask = self._computed(x, y)
+        else:
+            features, logits, mask = self._computed(x, y)
         if self.precision == "bfloat16":
             features, logits = features.float(), logits.float()
         if mask is not None and not self._autoregressive and mask.shape == logits.shape[:-1]:
             logits = logits.masked_fill(~mask[..., None], 0.0)  # nothing is said where there is nothing
         return Output(features, logits, mask)
 
+    def _computed(self, x: Tensors, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        with self._casting():
+            features, mask = features_and_mask(call(self.encoder, each(self._taken_in, x)))
+            plain = isinstance(self.head, nn.Linear)
+            seen = features if plain else features.clone()  # a head may change its input in place
+            logits = self.head(seen, mask, y) if self._autoregressive else self.head(seen)
+        return features, logits, mask
+
     @property
     def _autoregressive(self) -> bool:
         return getattr(self.head, "autoregressive", False)
 
-    def _logits(self, features: Tensor, mask: Tensor | None, y: Tensor | None) -> Tensor:
-        plain = isinstance(self.head, nn.Linear)
-        seen = features if plain else features.clone()  # a head may change its input in place
-        return self.head(seen, mask, y) if self._autoregressive else self.head(seen)
-
     def _taken_in(self, x: Tensor) -> Tensor:
         """The input of the encoder: a copy, since a network may change its input in place, in the network's dtype."""
-        if x.dtype == torch.uint8:
-            x = x.float() / 255  # images of bytes, from 0 to 1
-        else:
-            x = x.clone()
+        x = x.float() / 255 if x.dtype == torch.uint8 else x.clone()  # images of bytes, from 0 to 1
         return x.to(self.dtype) if x.is_floating_point() else x
-
-    @contextmanager
-    def _domain_of_rows(self, domain: Tensor | None) -> Iterator[None]:
-        """Context manager in which the layers with statistics per domain know the domain of every row."""
-        norms = self.norms
-        for layer in norms:
-            layer.domain = domain
-        try:
-            yield
-        finally:
-            for layer in norms:
-                layer.domain = None
 
     def freeze(self, *parts: nn.Module) -> None:
         """Hold these parts as they are until `thaw`: no gradients, and evaluation mode, so that no buffer moves."""

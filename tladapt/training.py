@@ -23,7 +23,7 @@ from tladapt.choices import PRECISIONS, REMEMBERED
 from tladapt.display.progress import bars
 from tladapt.domains import Domain
 from tladapt.evaluation import Evaluator
-from tladapt.labelshift import alarms, label_shifts, stored
+from tladapt.labelshift import alarms, label_shifts, stored, too_many_classes
 from tladapt.learning import learn
 from tladapt.lengths import lengths
 from tladapt.method import Method
@@ -160,7 +160,9 @@ def train(
                     domains, [numbers[domain.name] for domain in domains], index, evaluator.live(model, seen), task,
                     seed=seed, batch_size=batch_size, device=model.device,
                 )  # fmt: skip
-                past.shifts |= {} if run.inside(index) else label_shifts(model, stage)
+                if not run.inside(index):
+                    past.shifts |= label_shifts(model, stage)
+                    past.notes += too_many_classes(model, stage)
                 with seeded(generator(seed, index, "stage").initial_seed()):
                     if index < learned or not teachable[index]:
                         past.notes += _looked_at(model, method, stage, index < learned)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from tladapt.task import masked
 from tladapt.tasks import Classification
 
 ROWS = 2000  # at most so many of the source, and of every target, are looked at
+MOST_CLASSES = 500  # 4 rows per class; the time grows with the cube
 FLOOR = 1e-3  # added to every proportion of a correction: an estimate of 0 is no proof that a class is never met
 CAUTION = 4 / 3  # on shifts of source images a model got up to 1.3 times as many wrong as it expected to
 
@@ -111,32 +112,45 @@ def label_shift(model: Model, source: Domain, target: Domain) -> LabelShift:
     """
     target = target.unlabelled()
     stage = Stage((source, target), (0, 1), 1, None, Classification(), device=model.device)
-    found = label_shifts(model, stage)
+    found = label_shifts(model, stage, most=len(model.classes))
     if target.name not in found:
         raise ValueError(f"label_shift: {source.name!r} needs labels, one class per row, and {target.name!r} rows")
     return found[target.name]
 
 
-def label_shifts(model: Model, stage: Stage) -> dict[str, LabelShift]:
+def label_shifts(model: Model, stage: Stage, most: int = MOST_CLASSES) -> dict[str, LabelShift]:
     """The label shift of every domain of the stage that has unlabelled rows, against the labelled rows of the stage.
 
     By the model as it enters the stage. Empty for the first stage, before which nothing was learned; where the stage
-    has no labelled rows; and where a label is not one class per row.
+    has no labelled rows; where a label is not one class per row; and for a model of more than `most` classes.
     """
     labelled, unlabelled = ([p for p in stage.pools if p.labelled is kind] for kind in (True, False))
     classes = len(model.classes)
-    if not (stage.index and labelled and unlabelled and all(_one_class_per_row(p, classes) for p in labelled)):
+    if classes > most or not (
+        stage.index and labelled and unlabelled and all(_one_class_per_row(p, classes) for p in labelled)
+    ):
         return {}
     training = model.training
     model.eval()
     with seeded(0), torch.no_grad():
-        answers, y = _answers(model, stage, labelled)
-        joint = torch.zeros(classes, classes, dtype=torch.float64)
-        joint = joint.index_put((answers.argmax(1), y), joint.new_ones(()), accumulate=True) / len(y)
-        found = {stage.domains[stage.ids.index(p.domain)].name: _against(model, stage, joint, len(y), p)
-                 for p in unlabelled}  # fmt: skip
+        source = _answers(model, stage, labelled)
+        found = dict[str, LabelShift]()
+        for pool in unlabelled:
+            name = stage.domains[stage.ids.index(pool.domain)].name
+            found[name] = _between(model, source, _answers(model, stage, [pool]))
     model.train(training)
     return found
+
+
+def too_many_classes(model: Model, stage: Stage) -> list[str]:
+    """A note if the label shift of a stage would take long and tell little, since there are too many classes."""
+    targets = [pool for pool in stage.pools if not pool.labelled]
+    if not (stage.index and targets and len(targets) < len(stage.pools)) or len(model.classes) <= MOST_CLASSES:
+        return []
+    return [
+        f"stage {stage.index} ({stage.name}): label shift is not estimated for {len(model.classes)} classes (at most "
+        f"{MOST_CLASSES})"
+    ]
 
 
 def _one_class_per_row(pool: Pool, classes: int) -> bool:
@@ -144,14 +158,19 @@ def _one_class_per_row(pool: Pool, classes: int) -> bool:
     return y.ndim == 1 and not y.is_floating_point() and int(y.max()) < classes
 
 
-def _against(model: Model, stage: Stage, joint: Tensor, rows: int, pool: Pool) -> LabelShift:
-    """The label shift of one target, given what `rows` rows of the source are and are predicted as."""
-    answers, _ = _answers(model, stage, [pool])
-    predicted = torch.bincount(answers.argmax(1), minlength=len(joint)).to(joint) / len(answers)
-    estimate = bbse(joint, predicted)
-    wrong = float((1 - answers.max(1).values).mean())
-    doubt = _doubt(wrong, estimate, len(answers), rows)
-    return LabelShift(model.classes, joint.sum(0).tolist(), estimate.tolist(), doubt)
+def _between(model: Model, source: "Answers", target: "Answers") -> LabelShift:
+    """The label shift between labelled rows and those of one target."""
+    classes = len(model.classes)
+    rows, rank_of_row = source.predicted.unique(return_inverse=True)
+    columns, rank_of_column = source.y.unique(return_inverse=True)
+    joint = torch.zeros(len(rows), len(columns), dtype=torch.float64)  # without the classes that never occur
+    joint = joint.index_put((rank_of_row, rank_of_column), joint.new_ones(()), accumulate=True) / len(source.y)
+    predicted = torch.bincount(target.predicted, minlength=classes).to(joint) / len(target.predicted)
+    shares = joint.new_zeros(2, classes)
+    shares[0, columns], shares[1, columns] = joint.sum(0), bbse(joint, predicted[rows])
+    wrong = float((1 - target.confidence).mean())
+    doubt = _doubt(wrong, shares[1], len(target.predicted), len(source.y))
+    return LabelShift(model.classes, shares[0].tolist(), shares[1].tolist(), doubt)
 
 
 def _doubt(wrong: float, shares: Tensor, target: int, source: int) -> float:
@@ -167,18 +186,28 @@ def _doubt(wrong: float, shares: Tensor, target: int, source: int) -> float:
     return min(math.hypot(CAUTION * wrong, chance), 1.0)
 
 
-def _answers(model: Model, stage: Stage, pools: Sequence[Pool]) -> tuple[Tensor, Tensor]:
-    """The model's probabilities (n, C) for at most `ROWS` rows of these pools, and the labels that there are."""
+class Answers(NamedTuple):
+    """What a model answers for n rows: the class, its probability, and the labels of the rows that have some."""
+
+    predicted: Tensor
+    confidence: Tensor
+    y: Tensor
+
+
+def _answers(model: Model, stage: Stage, pools: Sequence[Pool]) -> Answers:
+    """The model's answers for at most `ROWS` rows of these pools."""
     random = generator("label shift", *(pool.domain for pool in pools))
-    drawn, first, answers, y = torch.randperm(sum(p.size for p in pools), generator=random)[:ROWS], 0, [], []
+    drawn, first = torch.randperm(sum(p.size for p in pools), generator=random)[:ROWS], 0
+    found = list[Answers]()
     for pool in pools:
         mine = drawn[(drawn >= first) & (drawn < first + pool.size)].sort().values - first + pool.start
         first += pool.size
         for batch in stage.read(pool, mine) if len(mine) else ():
             live = None if batch.live is None else batch.live[batch.domain]
-            answers.append(masked(model(batch.x, batch.domain).logits, live).softmax(-1).double().cpu())
-            y.append(batch.y.cpu())
-    return torch.cat(answers), torch.cat(y)
+            probabilities = masked(model(batch.x, batch.domain).logits, live).softmax(-1)
+            confidence, predicted = probabilities.max(1)
+            found.append(Answers(predicted.cpu(), confidence.double().cpu(), batch.y.cpu()))
+    return Answers(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
 def alarms(shifts: dict[str, LabelShift]) -> list[str]:

@@ -90,13 +90,13 @@ class DomainNorm(nn.Module):
 
 
 @contextmanager
-def lone_row(network: nn.Module, rows: int) -> Iterator[None]:
+def lone_row(network: nn.Module) -> Iterator[None]:
     """Context manager in which BatchNorm layers accept a batch of one row, for which torch raises an error.
 
     A single value per channel has no variance. A layer with running statistics uses these and leaves them unchanged;
-    one without subtracts the value from itself. With several rows nothing changes.
+    one without subtracts the value from itself.
     """
-    norms = [part for part in network.modules() if isinstance(part, _BatchNorm)] if rows == 1 else []
+    norms = [part for part in network.modules() if isinstance(part, _BatchNorm)]
     switched, doubled = set[nn.Module](), set[nn.Module]()
 
     def before(layer: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:

@@ -29,7 +29,6 @@ def fisher(model: Model, stage: Stage, samples: int, random: torch.Generator) ->
     ----------
     :cite:`Kunstner2019`, :cite:`vandeVen2025`
     """
-
     with _plainly(model):
         batch = some(stage, samples, random)
         chunks = torch.arange(len(batch), device=batch.domain.device).split(AT_ONCE)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tladapt import backbones
 from tladapt.layers.copying import copy_of
-from tladapt.layers.wrappers import renamed, unwrapped
+from tladapt.layers.wrappers import renamed
 from tladapt.model import Model
 from tladapt.storage.budget import Budget
 from tladapt.storage.documents import STRICT, checked, one_line, read_document
