@@ -106,8 +106,6 @@ def check_numbers(**values: Any) -> None:
         expected = EXPECTED.get(name, "a positive whole number")
         if not optional and not RIGHT[expected](value):
             raise _wrong(name, value, expected)
-    if values.get("epochs") is not None and values.get("steps") is not None:
-        raise ValueError("epochs and steps: give one of them")
 
 
 def check_learned(learned: int, stages: int) -> None:
