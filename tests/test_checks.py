@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -72,7 +72,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "optimizer: could not be built as optimizer(parameters",
     ),
     ({"optimizer": lambda parameters, lr: None}, "optimizer: expected a function that returns a torch Optimizer, got"),
-    ({"optimizer": partial(SGD, momentum="x")}, "optimizer: could not be built as optimizer(parameters, lr=0.001)"),
+    (
+        {"optimizer": partial(SGD, momentum=cast(Any, "x"))},
+        "optimizer: could not be built as optimizer(parameters, lr=0.001)",
+    ),
     ({"precision": "half"}, "precision='half': expected one of 'float32', 'bfloat16'"),
     ({"precision": 16}, "precision=16: expected one of"),
     ({"may_remember": ["samples"]}, "may_remember=['samples']: expected one of"),
@@ -123,7 +126,7 @@ def test_the_model_and_the_stream_are_named_by_their_kind(domain: Domain):
     model = Model.of(network())
     assert refused(lambda: fit(network(), [domain])).startswith("model: expected a Model, got a Sequential; wrap it as")  # type: ignore[arg-type]
     assert refused(lambda: fit(Model, [domain])).startswith("model: expected a Model, got the class Model")  # type: ignore[arg-type]
-    assert refused(lambda: fit(nn.DataParallel(model), [domain])).startswith(
+    assert refused(lambda: fit(cast(Any, nn.DataParallel(model)), [domain])).startswith(
         "model: expected a Model, got a DataParallel around one"
     )  # type: ignore[arg-type]
     assert refused(lambda: fit(model, domain)) == "stream: expected a list of stages, got a Domain; write [a]"  # type: ignore[arg-type]

@@ -32,6 +32,16 @@ RIGHT: dict[str, Callable[[Any], bool]] = {
 }
 
 
+def check_fit(model: Any, stream: Any, method: Any, optimizer: Any, schedule: Any, progress: Any) -> None:
+    """Raise an error for an argument of `fit` that is of another kind than expected."""
+    check_model(model)
+    check_stream(stream)
+    check_method(method)
+    check_functions(optimizer, schedule)
+    if not isinstance(progress, bool | None):
+        raise _wrong("progress", progress, "True, False or None")
+
+
 def check_model(model: Any) -> None:
     """Raise an error for a model that cannot be trained."""
     if not isinstance(model, Model):
@@ -135,13 +145,6 @@ def check_functions(optimizer: Any, schedule: Any) -> None:
         raise TypeError(f"schedule: expected a function of one argument, the progress in [0, 1) ({error})") from error
     except ValueError:  # a builtin without a signature
         return
-
-
-def check_switch(**values: Any) -> None:
-    """Raise an error for a value that is not True, False or None."""
-    for name, value in values.items():
-        if not isinstance(value, bool | None):
-            raise _wrong(name, value, "True, False or None")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

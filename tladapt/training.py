@@ -8,17 +8,7 @@ from typing import ParamSpec
 
 from torch.optim import Adam, Optimizer
 
-from tladapt.checks import (
-    check_arguments,
-    check_choice,
-    check_functions,
-    check_learned,
-    check_method,
-    check_model,
-    check_numbers,
-    check_stream,
-    check_switch,
-)
+from tladapt.checks import check_arguments, check_choice, check_fit, check_learned, check_numbers
 from tladapt.choices import PRECISIONS, REMEMBERED
 from tladapt.display.progress import bars
 from tladapt.domains import Domain
@@ -105,12 +95,8 @@ def train(
     DivergedError
         If a loss is no longer finite.
     """
-    check_model(model)
-    check_stream(stream)
-    check_method(method)
+    check_fit(model, stream, method, optimizer, schedule, progress)
     check_numbers(epochs=epochs, batch_size=batch_size, lr=lr, every=every, seed=seed, learned=learned)
-    check_functions(optimizer, schedule)
-    check_switch(progress=progress)
     check_learned(learned, len(stream))
     seed, method, task = int(seed), method or Method(), task or Classification()
     check_choice("precision", precision or model.precision, PRECISIONS)
