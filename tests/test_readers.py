@@ -169,7 +169,8 @@ def test_a_column_with_one_word_among_numbers_is_of_words(tmp_path):
 def test_only_the_most_frequent_words_are_told_apart(tmp_path):
     words = [f"w{i}" for i in range(LEVELS + 20)]
     path = csv(tmp_path / "t.csv", "c\n" + "\n".join([*words, *words[20:]]) + "\n")
-    x = torch.tensor(rows(path))
+    with pytest.warns(UserWarning, match="column 'c': 70 different words; the 50 most frequent are told apart"):
+        x = torch.tensor(rows(path))
     assert x.shape[1] == LEVELS
     assert x[:20].sum() == 0
     assert (x[20:].sum(1) == 1).all()
@@ -207,10 +208,11 @@ def test_quoted_commas_quotes_and_lines_stay_in_their_cell(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n3,inf\n", "row 2, column 'b': inf"), ("a,b\n1,2\n\n3,nan\n", "row 2, column 'b': nan"),
-        ("a,b\n1,2\n3,x\n", "row 2, column 'b': 'x' is no number"),
+        ("a,b\n1,2\n3,inf\n", "row 2, column 'b': inf"), ("a,b\n1,2\n\n3,-1e999\n", "row 2, column 'b': -1e999"),
+        ("a,b\n1,2\n3,x\n", "row 2, column 'b': 'x' is not a number"),
         ("a,b\n1,2\n3\n", "line 3: 1 cells, the header has 2"),
-        ("b\n1\n", "no column 'a'"), ("a,b,label\n1,2,\n", "row 1: no 'label'"), ("a,b,b\n1,2,3\n", "its own name"),
+        ("b\n1\n", "no column 'a'"), ("a,b,label\n1,2,\n3,4,x\n", "row 1: no 'label'"),
+        ("a,b,b\n1,2,3\n", "its own name"),
     ],
 )  # fmt: skip
 def test_a_message_names_table_row_and_column(tmp_path, text, message):
@@ -264,8 +266,9 @@ def test_whatever_a_data_frame_calls_missing_is_missing():
     })  # fmt: skip
     table = Table()
     x = table.read(frame)[0]
-    assert x[1].tolist() == [0, 1, 0, 0, 0, 0, 0]
-    assert [len(words) for words in table.words.values()] == [2, 1, 2]
+    assert x[:, [1, 3]].tolist() == [[0, 0], [1, 1], [0, 0]]  # whether a, and the date d, are missing
+    assert x[1].tolist() == [0, 1, 0, 1, 0, 0, 0]
+    assert [len(words) for words in table.words.values()] == [2, 1]
 
 
 def test_two_columns_of_one_name_in_a_data_frame_are_refused():
@@ -336,10 +339,10 @@ def test_sources_are_a_list(tmp_path):
 
 
 def test_a_first_table_without_labels_shows_its_columns(tmp_path):
-    with pytest.raises(ValueError, match=r"t: the first.*label= \(now 'label'; there are a, Label\)"):
+    with pytest.raises(ValueError, match=r"no column 'label'; did you mean 'Label'\? .*there are a, Label"):
         read_domains([csv(tmp_path / "t.csv", "a,Label\n1,x\n2,y\n")])
-    with pytest.raises(ValueError, match=r"\(now 'label'; there are a;label\)"):
-        read_domains([csv(tmp_path / "t.csv", "a;label\n1;x\n2;y\n")])
+    with pytest.raises(ValueError, match=r"t: the first.*label= \(now 'label'; there are a, outcome\)"):
+        read_domains([csv(tmp_path / "t.csv", "a,outcome\n1,x\n2,y\n")])
 
 
 def test_numbered_classes_come_in_the_order_of_numbers(tmp_path):

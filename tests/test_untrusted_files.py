@@ -30,7 +30,8 @@ from tladapt.data import Data
 from tladapt.display.harmless import harmless, in_markdown
 from tladapt.display.plots import forgetting_curves, heat_map
 from tladapt.readers import cells, sounds, tables, vectors
-from tladapt.readers.cells import COLUMNS, LINE
+from tladapt.readers.cells import COLUMNS
+from tladapt.readers.dialects import LINE
 from tladapt.readers.files import read_domains, reader_from
 from tladapt.readers.folders import SIDE, Images
 from tladapt.readers.sounds import FASTEST, LONGEST, SLOWEST, Sounds
@@ -243,7 +244,7 @@ def test_blank_lines_are_not_remembered(tmp_path: Path) -> None:
 
 
 def test_columns_of_words_are_not_widened_beyond_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = table(tmp_path / "t.csv", "a,b\n" + "".join(f"w{i % 50},{i or ''}\n" for i in range(200)))
+    path = table(tmp_path / "t.csv", "a,b\n" + "".join(f"w{i % 50},{i % 9 or ''}\n" for i in range(200)))
     monkeypatch.setattr(tables, "WIDEST", 200 * 52)
     assert Table().read(path)[0].shape == (200, 52)
     monkeypatch.setattr(tables, "WIDEST", 200 * 52 - 1)
@@ -257,7 +258,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     (tmp_path / "a").mkdir()
     os.mkfifo(tmp_path / kind)
     reader: Any = {"t.csv": Table(), "a/x.png": Images(), "a/x.wav": Sounds()}[kind]
-    with refused(r"that can be read \(no file\)"):
+    with refused(r"\(no file\)"):
         reader.read(tmp_path / kind if kind == "t.csv" else tmp_path / "a")
 
 

@@ -13,8 +13,8 @@ from tladapt.model import Model
 from tladapt.readers.arrays import as_data
 from tladapt.readers.files import reader_from
 from tladapt.readers.folders import Images
+from tladapt.readers.numerals import is_number
 from tladapt.readers.sounds import Sounds
-from tladapt.readers.tables import is_number
 
 ROWS, VALUES = 512, 2**27  # that go through the network at once, at most
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for the beginning of one

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tladapt.backbones.extras import AlteredError, from_hub, needed, repository
 from tladapt.readers.limits import is_whole
-from tladapt.readers.tables import columns_of
+from tladapt.readers.sources import columns_of, labels_of
 
 PADDING, UNKNOWN = ("[PAD]", "<pad>"), "[UNK]"
 SPECIAL = ["[PAD]", UNKNOWN, "[CLS]", "[SEP]"]
@@ -121,12 +121,11 @@ class Texts:
                 f"{name}: no column {self.text!r}; name the one that holds the text with Texts(text=...); there are "
                 f"{', '.join(column[:60] for column in [*columns][:10])}"
             )
-        labels = columns.get(self.label)
-        if labels is not None and "" in labels:
-            raise ValueError(f"{name}, row {labels.index('') + 1}: no {self.label!r}; drop the row or the whole column")
-        if not (count := len(columns[self.text])):
+        texts = columns.pop(self.text)
+        labels = labels_of(columns, self.label, name)
+        if not (count := len(texts)):
             raise ValueError(f"{name}: no rows of data in it")
-        return self.encode(columns[self.text]), labels, [str(row + 1) for row in range(count)]
+        return self.encode(texts), labels, [str(row + 1) for row in range(count)]
 
     def spec(self) -> dict[str, Any]:
         """What `reader_from` builds this again from: the whole tokenizer is in it."""
