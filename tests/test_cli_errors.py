@@ -170,9 +170,9 @@ def test_what_no_memory_can_hold_is_refused(refused, method):
 def test_a_loss_that_diverges_is_named_with_its_stage(refused, tmp_path, capsys):
     far = table(tmp_path / "far.csv", HEADER + "9,red,yes\n8,red,no\n")
     sources = ("--source", table(tmp_path / "near.csv"), "--target", far)
-    arguments = ("run", *sources, "--method", "MMD + L2SP(weight=1e38)", "--lr", 1000, "--steps", 2)
+    arguments = ("run", *sources, "--method", "CORAL(weight=1e18)", "--lr", 1000, "--steps", 2)
     line = refused(*arguments)
-    assert "L2SP: the loss became" in line
+    assert "CORAL: the loss became" in line
     assert "near + far" in line
     with pytest.raises(SystemExit):
         main([*map(str, arguments), "--out", "out"])

@@ -392,7 +392,7 @@ def test_the_kind_of_reader_is_seen_from_the_source(tmp_path):
     assert reader_for(csv(tmp_path / "t.CSV", "a\n"), label="x") == Table("x")
     with pytest.raises(ValueError, match="no such file"):
         reader_for(tmp_path / "gone")
-    with pytest.raises(ValueError, match="neither a folder of images nor a"):
+    with pytest.raises(ValueError, match="neither a folder of images nor a table"):
         reader_for(csv(tmp_path / "t.parquet", ""))
 
 

@@ -155,9 +155,9 @@ def test_tables_become_a_model_that_reads_them_again(tmp_path: Path):
     (north, south), found = read_domains(paths, reader=given)
     assert given == Table("outcome", split=True)  # as it was
     assert isinstance(found, Table)
-    _, plain = read_domains(paths, label="outcome")
-    assert isinstance(plain, Table)
-    assert found.numbers == plain.numbers  # of the training rows alone
+    numbers, missing = north.train.x["numbers"], north.train.x["missing"]
+    for column, known in zip(numbers.T, ~missing.T, strict=True):
+        assert column[known].mean().abs() < 1e-5  # centred by the training rows alone
     model = table(len(found.numbers), [len(words) for words in found.words.values()], classes=north.classes)
     fit(model, adaptation(north, south), DANN(), steps=2)
     model.inputs = found.spec()

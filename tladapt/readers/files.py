@@ -1,7 +1,9 @@
 """A user's own folders, CSV files and data frames as domains."""
 
 import copy
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tladapt.domains import Domain
+from tladapt.readers.dialects import SUFFIXES, suffix
 from tladapt.readers.folders import Images
 from tladapt.readers.sounds import Sounds
 from tladapt.readers.splitting import HELD_OUT, held_out
@@ -16,7 +19,6 @@ from tladapt.readers.tables import Table
 from tladapt.readers.texts import Texts
 
 Reader = Images | Sounds | Table | Texts
-TABLES = (".csv", ".txt")
 
 
 def read_domains(
@@ -64,14 +66,16 @@ def read_domains(
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
         raise ValueError(f"{twice[0]}: comes twice; give every domain once, by a name of its own")
     given, reader = reader, reader or reader_for(sources[0], label, size)
-    new = isinstance(reader, Table) and not reader.numbers and not reader.words
+    new = isinstance(reader, Table) and not reader.fitted
     reader = copy.deepcopy(reader) if new else reader  # which is not to learn from what is read
     classes, domains = list[str](), list[Domain]()
     for source, name in zip(sources, names, strict=True):
         if given is None and type(reader_for(source)) is not type(reader):
             raise ValueError(f"{name}: one of {names[0]} and {name} is a folder of images, the other a table")
         source = Path(source) if isinstance(source, str) else source
-        x, labels, _ = reader.read(source)
+        first = not domains and new and isinstance(reader, Table)
+        with _silent() if first else nullcontext():  # the first table is read again
+            x, labels, _ = reader.read(source)
         if not domains:
             if labels is None:
                 raise ValueError(f"{name}: the first domain has no labels to learn from; {_hint(reader)}")
@@ -83,7 +87,7 @@ def read_domains(
             )
         place = {c: i for i, c in enumerate(classes)}
         y = None if labels is None else torch.tensor([place[c] for c in labels])
-        if not domains and new and isinstance(reader, Table):
+        if first and isinstance(reader, Table):
             domains.append(_first_table(name, source, x, y, reader, classes, test, seed))
         else:
             domains.append(Domain(name, (x, y), test, classes=classes, seed=seed, workers=workers))
@@ -99,10 +103,17 @@ def _first_table(
     """
     split = Domain(name, (x, y), None, classes=classes)
     rest, held = held_out(split.train, test, seed, HELD_OUT)
-    reader.numbers, reader.words = {}, {}
+    reader.forget()
     x, *_ = reader.read(source, rest.tolist())
     whole = Domain(name, (x, y), None, classes=classes).train
     return Domain(name, whole.take(rest), whole.take(held) if len(held) else None, classes=classes)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def reader_for(source: Any, label: str = "label", size: int = 32) -> Reader:
@@ -114,8 +125,11 @@ def reader_for(source: Any, label: str = "label", size: int = 32) -> Reader:
         raise ValueError(f"{path}: no such file or folder")
     if path.is_dir():
         return Images(size)
-    if path.suffix.lower() not in TABLES:
-        raise ValueError(f"{path}: neither a folder of images nor a .csv file")
+    if not suffix(path):
+        raise ValueError(
+            f"{path}: neither a folder of images nor a table ({', '.join(SUFFIXES)}); save it as a CSV file, or "
+            "read it with pandas and pass the data frame"
+        )
     return Table(label)
 
 
@@ -157,7 +171,7 @@ def _some(names: Sequence[str]) -> str:
 def _names(sources: Sequence[Any]) -> list[str]:
     """The last parts of paths, as few as tell them apart; numbers for data frames."""
     paths = [Path(s).absolute() if isinstance(s, str | Path) else Path(f"table {i + 1}") for i, s in enumerate(sources)]
-    paths = [path.with_suffix("") if path.suffix.lower() in TABLES else path for path in paths]
+    paths = [path.with_name(path.name[: len(path.name) - len(suffix(path))] or path.name) for path in paths]
     names = [path.name for path in paths]
     for parts in range(2, max(len(path.parts) for path in paths)):
         if len(set(names)) < len(names):

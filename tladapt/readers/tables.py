@@ -76,12 +76,9 @@ class Table:
         self.drop, self.marks = list(self.drop), list(self.marks)  # as JSON gives them back
         self.columns = None if self.columns is None else list(self.columns)
 
-    def new(self) -> "Table":
-        """Return a reader with the same options that has read no table."""
-        return Table(
-            self.label, split=self.split, drop=self.drop, columns=self.columns, standardize=self.standardize,
-            marks=self.marks,
-        )  # fmt: skip
+    def forget(self) -> None:
+        """Forget the tables that were read, but not the options."""
+        self.numbers, self.words, self.dates, self.units, self.newest = {}, {}, {}, {}, {}
 
     @property
     def fitted(self) -> bool:
