@@ -445,10 +445,14 @@ def test_the_label_column_changes_no_prediction(mine, tmp_path):
 def test_predictions_are_csv_unless_json_is_asked_for(mine):
     lines = printed("predict", mine / "rows" / "model", mine / "bare.csv").splitlines()
     rows = predictions(mine / "rows" / "model", mine / "bare.csv")
-    assert lines[0] == "row,prediction,probability"
-    assert lines[1:] == [f"{row['row']},{row['prediction']},{row['probability']}" for row in rows]
+    assert lines[0] == "row,prediction,probability,probability_no,probability_yes"
+    cells = [[row[name] for name in ("row", "prediction", "probability")] for row in rows]
+    each = [list(row["probabilities"].values()) for row in rows]
+    expected = [",".join(map(str, first + second)) for first, second in zip(cells, each, strict=True)]
+    assert lines[1:] == expected
     document = json.loads(printed("predict", mine / "images" / "model", mine / "night", "--json"))
-    assert document.keys() == {"schema", "model", "predictions"}
+    assert document.keys() == {"schema", "model", "classes", "predictions", "score"}
+    assert document["schema"] == 2
 
 
 def test_a_model_predicts_the_same_after_a_move(mine, tmp_path):

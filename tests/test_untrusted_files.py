@@ -628,9 +628,9 @@ def test_a_model_and_inputs_of_two_kinds_are_refused(
     tmp_path: Path, model: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     word = table(tmp_path / "t.csv", "text\ngood\n")
-    assert "does not take what" in refused_by_predict(capsys, model(inputs=Texts(PIECES, 8).spec()), word)
+    assert "does not take rows" in refused_by_predict(capsys, model(inputs=Texts(PIECES, 8).spec()), word)
     split = rows(numbers={"a": [0, 1, 0]}, split=True)
-    assert "does not take what" in refused_by_predict(
+    assert "does not take rows" in refused_by_predict(
         capsys, model(inputs=split), table(tmp_path / "u.csv", "a\n1\n2\n")
     )
 
@@ -643,7 +643,8 @@ def test_weights_that_are_not_finite_are_refused(
     with torch.no_grad():
         next(broken.head.parameters()).fill_(float("nan"))
     broken.save(folder)
-    assert "MODEL_DIR: " in refused_by_predict(capsys, folder, picture(tmp_path / "x.png"), "--json")
+    line = refused_by_predict(capsys, folder, picture(tmp_path / "x.png"), "--json")
+    assert f"MODEL_DIR {folder}: the network returns NaN or infinity" in line
 
 
 def test_large_inputs_go_through_the_network_few_at_once(
@@ -653,7 +654,7 @@ def test_large_inputs_go_through_the_network_few_at_once(
         picture(tmp_path / "new" / f"{i}.png")
     seen, forward = [], Model.forward
     monkeypatch.setattr(Model, "forward", lambda self, x, *rest: seen.append(len(x)) or forward(self, x, *rest))
-    monkeypatch.setattr("tladapt.cli.predicting.VALUES", 2 * 64)
+    monkeypatch.setattr("tladapt.predicting.answering.VALUES", 2 * 64)
     predicted(model(), tmp_path / "new")
     assert seen == [2, 2, 1]
     assert len(capsys.readouterr().out.splitlines()) == 6

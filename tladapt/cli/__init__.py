@@ -1,4 +1,4 @@
-"""The command line: `tladapt run|compare|predict|methods|scenarios|report`."""
+"""The command line: `tladapt run|compare|predict|evaluate|methods|scenarios|report`."""
 
 import argparse
 import os
@@ -31,6 +31,7 @@ COMMANDS = {
     "run": _later("running", "run"),
     "compare": _later("comparing", "compare"),
     "predict": _later("predicting", "predict"),
+    "evaluate": _later("evaluating", "evaluate"),
     "methods": _later("listing", "methods"),
     "scenarios": _later("listing", "scenarios"),
     "report": _later("listing", "report"),

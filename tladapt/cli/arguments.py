@@ -77,10 +77,8 @@ def parser() -> Parser:
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _run(commands.add_parser("run", help="learn a scenario, or your own folders or CSV files"))
     _compare(commands.add_parser("compare", help="several methods and seeds side by side, in parallel"))
-    predict = commands.add_parser("predict", help="apply a saved model to images or a CSV file")
-    predict.add_argument("model", type=path, metavar="MODEL_DIR", help="what `run --out DIR` left in DIR/model")
-    predict.add_argument("input", type=path, metavar="INPUT", help="an image, a folder of images, or a CSV file")
-    predict.add_argument("--json", action="store_true", help="one JSON document instead of CSV")
+    _predict(commands.add_parser("predict", help="apply a saved model to images or a CSV file"))
+    _evaluate(commands.add_parser("evaluate", help="score a saved model on labelled images or a CSV file"))
     methods = commands.add_parser("methods", help="list the methods, or explain one")
     methods.add_argument("name", nargs="?", metavar="NAME", help="a method, such as DANN: print its documentation")
     commands.add_parser("scenarios", help="list the scenarios")
@@ -89,6 +87,29 @@ def parser() -> Parser:
         "folders", nargs="+", type=path, metavar="DIR", help="what `run --out DIR` wrote, or a folder of such"
     )
     return main
+
+
+def _predict(predict: argparse.ArgumentParser) -> None:
+    _saved(predict, "images, folders of images, or CSV files")
+    predict.add_argument("--id", metavar="COLUMN", help="the column of a table that names its rows (default: numbers)")
+    predict.add_argument("--out", type=path, metavar="FILE", help="write to FILE.csv or FILE.json instead of printing")
+    predict.add_argument("--json", action="store_true", help="one JSON document instead of CSV")
+
+
+def _evaluate(evaluate: argparse.ArgumentParser) -> None:
+    _saved(evaluate, "a folder with a folder of images per class, or a CSV file with a label column")
+    evaluate.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def _saved(parser: argparse.ArgumentParser, what: str) -> None:
+    """A saved model and what it is applied to."""
+    parser.add_argument("model", type=path, metavar="MODEL_DIR", help="the DIR of `run --out DIR`, or of Model.save")
+    parser.add_argument("input", nargs="+", type=path, metavar="INPUT", help=what)
+    parser.add_argument("--label", metavar="NAME", help="the column that holds the label (default: as in training)")
+    parser.add_argument(
+        "--domain", metavar="NAME", help="whose BatchNorm statistics to use, if kept per domain (default: the newest)"
+    )
+    parser.add_argument("--batch-size", type=count, metavar="N", help="rows per forward pass")
 
 
 def _run(run: argparse.ArgumentParser) -> None:
@@ -150,6 +171,7 @@ def _data(parser: argparse.ArgumentParser) -> None:
     own = parser.add_argument_group("your own data: folders of images or CSV files with a header")
     own.add_argument("--source", metavar="A", help="the old domain, with labels")
     own.add_argument("--target", metavar="B", help="the new domain; its labels, if any, only score")
+    own.add_argument("--test", metavar="C", help="rows of the new domain with labels, which only score")
     own.add_argument("--domains", nargs="+", metavar="A", help="domains to learn one after another")
     own.add_argument("--label", metavar="NAME", help="the column of a CSV file that holds the label (default: label)")
     own.add_argument("--workers", type=workers, default=0, metavar="N", help="processes that read large folders ahead")

@@ -12,7 +12,8 @@ from tladapt.backbones import cnn, mlp
 from tladapt.domains import Domain
 from tladapt.methods import MMD, Replay
 from tladapt.model import Model
-from tladapt.readers.files import read_domains
+from tladapt.predicting.scoring import require_known
+from tladapt.readers.files import Reader, read_domains
 from tladapt.scenarios import Scenario, named
 from tladapt.streams import Stream, adaptation
 
@@ -22,6 +23,8 @@ def described(options: argparse.Namespace) -> Scenario:
     ways = [options.scenario, options.source or options.target, options.domains]
     if sum(way is not None for way in ways) != 1:
         raise ValueError("give a SCENARIO, or --source A --target B, or --domains A B ...: one of the three")
+    if options.test and not options.target:
+        raise ValueError("--test: give --source and --target, whose target it scores")
     if options.scenario and (options.label or options.size):
         raise ValueError("--label and --size: for your own data, not for a scenario")
     scenario = _own(options) if options.scenario is None else named(options.scenario)
@@ -47,12 +50,40 @@ def _own(options: argparse.Namespace) -> Scenario:
     domains, reader = read_domains(
         paths, label=options.label or "label", size=options.size or 32, workers=options.workers
     )
+    if options.test:
+        domains[1] = with_test(domains[1], reader, Path(options.test))
     stream: Stream = domains if options.domains else adaptation(domains[0], domains[1])
     return Scenario(
         name=" to ".join(domain.name for domain in domains), about="your own data", stream=stream,
         method=Replay if options.domains else MMD, inputs=reader.spec(),
         network=_network("cnn" if len(domains[0].train.shape) == 3 else "mlp", stream),
     )  # fmt: skip
+
+
+def with_test(domain: Domain, reader: Reader, path: Path) -> Domain:
+    """Return the domain with the labelled rows of a file or folder as its test data, which only the evaluator sees.
+
+    Raises
+    ------
+    ValueError
+        If the domain has labels, which would score otherwise, or the rows have none, or one of another class.
+    """
+    if domain.test is not None or len(domain.train.y):
+        raise ValueError(
+            f"--test {path}: {domain.name} has labels of its own, a fifth of which scores; leave out --test, or give "
+            "the target without labels"
+        )
+    if not path.exists():
+        raise ValueError(f"--test {path}: no such file or folder")
+    x, labels, _ = reader.read(path)
+    if labels is None:
+        raise ValueError(f"--test {path}: no labels; give a folder per class, or a table with the label column")
+    try:
+        require_known(labels, domain.classes)
+    except ValueError as error:
+        raise ValueError(f"--test {path}: {error}") from error
+    y = torch.tensor([domain.classes.index(label) for label in labels])
+    return Domain(domain.name, domain.train, (x, y), classes=domain.classes)
 
 
 def _network(name: str, stream: Stream) -> Callable[..., Model]:

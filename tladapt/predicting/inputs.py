@@ -187,7 +187,7 @@ def _together(parts: list[Any]) -> Any:
 def _cells(reader: Reader, source: Any, column: str) -> list[str]:
     """Return the cells of the id column."""
     if isinstance(reader, Images | Sounds):
-        raise ValueError(f"ids={column!r}: files have no columns; their ids are their paths")
+        raise ValueError(f"the id column {column!r}: files have no columns; their ids are their paths")
     columns, name = columns_of(source)
     if column not in columns:
         known = ", ".join(found[:60] for found in list(columns)[:10])
