@@ -17,6 +17,7 @@ from tladapt import DANN, EWC, MMD, Domain, EarlyStopping, LwF, Method, Model, R
 from tladapt.cli import main
 from tladapt.comparison import compare
 from tladapt.readers.files import read_domains
+from tladapt.readers.texts import Texts, train_tokenizer
 from tladapt.scenarios import Scenario
 from tladapt.scenarios.baselines import BASELINES
 
@@ -203,6 +204,36 @@ def test_tables_of_the_command_line(tmp_path, monkeypatch):
         main(["run", "--source", source, "--target", target, "--method", "MMD()", "--steps", "4", "--out", str(out)])
         models.append((out / "model" / "model.safetensors").read_bytes())
     assert len(set(models)) == 1
+
+
+def test_data_frames():
+    pandas = pytest.importorskip("pandas")
+    source = pandas.DataFrame(SOURCE.numpy(), columns=list("abcde")).assign(label=Y.numpy())
+    values = []
+    for y in LABELS.values():
+        target = pandas.DataFrame(TARGET.numpy(), columns=list("abcde")).assign(label=y.numpy())
+        (old, new), _ = read_domains([source, target], names=["old", "new"])
+        model = network()
+        fit(model, adaptation(old, new), DANN(), steps=4, progress=False)
+        values.append(weights(model))
+    assert all_equal(values)
+
+
+def test_columns_of_texts(tmp_path):
+    pytest.importorskip("tokenizers")
+    texts = [f"number {row} of {row % 7}" for row in range(60)]
+    reader = Texts(train_tokenizer(texts, size=60), length=8)
+    values = []
+    for name, y in {"source": Y, **LABELS}.items():
+        lines = [f"{text},class {label}" for text, label in zip(texts, y.tolist(), strict=True)]
+        path = tmp_path / f"{name}.csv"
+        path.write_text("\n".join(["text,label", *lines]) + "\n")
+        (old, new), _ = read_domains([tmp_path / "source.csv", path], names=["old", "new"], reader=reader)
+        x = new.unlabelled().train.x
+        assert isinstance(x, dict)
+        values.append(torch.cat([x["input_ids"], x["attention_mask"]], 1))
+        assert old.classes == ("class 0", "class 1", "class 2")
+    assert all_equal(values)
 
 
 def write_images(folder: Path, y: Tensor) -> Path:
