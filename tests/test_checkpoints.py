@@ -169,14 +169,45 @@ def test_every_truncation_and_what_is_appended_is_noticed(tmp_path):
     assert "SHA-256" in refusal(path)
 
 
-def test_a_file_that_is_replaced_while_it_is_read_is_noticed(tmp_path, monkeypatch):
-    def opened(*arguments: Any, **named: Any) -> Any:
-        write(tmp_path / "state", {"a": 2})
-        return safetensors.safe_open(*arguments, **named)
+@pytest.mark.parametrize("turn", range(1, 12))
+def test_a_file_that_is_replaced_while_it_is_read_does_not_mix_with_the_other(turn, tmp_path, monkeypatch):
+    one, two = ({"step": i, "w": torch.full((300,), float(i)), "v": torch.full((3,), i)} for i in (1, 2))
+    write(tmp_path / "state", one)
+    empty, turns = torch.empty, list[int]()
 
-    write(tmp_path / "state", {"a": 1})
-    monkeypatch.setattr(checkpoints, "safe_open", opened)
+    def replaced(*given: Any, **named: Any) -> Tensor:
+        turns.append(1)
+        if len(turns) == turn:
+            write(tmp_path / "state", two)
+        return empty(*given, **named)
+
+    monkeypatch.setattr(torch, "empty", replaced)
+    assert same(read(tmp_path / "state"), one)
+    monkeypatch.undo()
+    assert same(read(tmp_path / "state"), two if len(turns) >= turn else one)
+
+
+def test_a_file_that_is_written_while_it_is_read_is_noticed(tmp_path, monkeypatch):
+    write(tmp_path / "state", {"a": torch.zeros(100)})
+    parsed = checkpoints._parsed
+
+    def written(file: Any, digest: str) -> Any:
+        with (tmp_path / "state").open("r+b") as other:
+            other.seek(-4, os.SEEK_END)
+            other.write(b"\1\2\3\4")
+        return parsed(file, digest)
+
+    monkeypatch.setattr(checkpoints, "_parsed", written)
     assert "meanwhile" in refusal(tmp_path / "state")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the operating system has no named pipes")
+def test_a_pipe_a_device_and_a_link_to_them_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for name in ("pipe", "link", "zero"):
+        assert "a pipe or a device" in refusal(tmp_path / name)
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):

@@ -40,8 +40,8 @@ def train(
     optimizer: Callable[..., Optimizer] = Adam, schedule: Callable[[float], float] = cosine,
     increment: str = "domain", task: Task | None = None,
     evaluate: Sequence[Domain] | None = None, learned: int = 0, precision: str | None = None, seed: int = 0,
-    may_remember: str = "samples", checkpoint: str | Path | None = None, every: int = 100, scenario: str = "",
-    progress: bool | None = None,
+    may_remember: str = "samples", checkpoint: str | Path | None = None, every: int = 100,
+    checkpoint_id: str | None = None, strict: bool = False, scenario: str = "", progress: bool | None = None,
 ) -> Iterator[Report]:  # fmt: skip
     """Learn a stream stage by stage; yields the report so far after each stage.
 
@@ -78,10 +78,16 @@ def train(
     may_remember : {"nothing", "statistics", "outputs", "samples"}
         The most of the data that a method may keep after a stage; one that keeps more is refused.
     checkpoint : path, optional
-        A folder to keep the run in. The same call goes on where the run in it was left, to the same bits; a finished
-        one gives its last report at once.
+        A folder to keep the run in. The same call resumes the run in it, bit for bit; a finished run returns its last
+        report without training. One process at a time may use the folder.
     every : int
         Steps of the optimiser from one checkpoint to the next; there is one before the first step of every stage, too.
+    checkpoint_id : str, optional
+        What stands for arguments that cannot be compared after a restart, such as an object with `__slots__`: change
+        it whenever one of them changes.
+    strict : bool
+        Whether a checkpoint made with other versions of Python, torch, numpy or tladapt raises ValueError; by default
+        it is resumed with a warning.
     scenario : str
         A name for the report.
     progress : bool, optional
@@ -112,9 +118,9 @@ def train(
 
     run = Run(checkpoint, every, model, stream, evaluator.domains, {
         "scenario": scenario, "method": method, "seed": seed, "increment": increment, "steps": planned, "task": task,
-        "batch_size": batch_size, "lr": lr, "optimizer": optimizer, "learned": learned, "schedule": schedule,
+        "batch_size": batch_size, "lr": float(lr), "optimizer": optimizer, "learned": learned, "schedule": schedule,
         "stream": _names(stream),
-    })  # fmt: skip
+    }, checkpoint_id=checkpoint_id, strict=strict)  # fmt: skip
 
     def reports() -> Iterator[Report]:
         numbers, past = {domain.name: i for i, domain in enumerate(evaluator.domains)}, run.begin()
@@ -160,7 +166,7 @@ def train(
                     run.end(model, method)
                 yield report()
 
-    return reports()
+    return run.closing(reports())
 
 
 def _looked_at(model: Model, method: Method, stage: Stage, past: bool) -> list[str]:

@@ -20,7 +20,7 @@ SOURCE_ONLY = "source-only"
 def compare(
     scenario: Scenario | Callable[[], Scenario], methods: Sequence[Method], *, seeds: int = 5,
     baselines: Sequence[str] = (), batchnorm: str | None = None, jobs: int | None = None, out: str | Path | None = None,
-    progress: bool | None = None,
+    checkpoint_id: str | None = None, strict: bool = False, progress: bool | None = None,
 ) -> Comparison:  # fmt: skip
     """Run every method on every seed; the differences are to the model that was never adapted.
 
@@ -40,8 +40,14 @@ def compare(
     jobs : int, optional
         Processes, one thread each; by default as many as there are cores. The figures do not depend on it.
     out : path, optional
-        A folder: each run is kept there as soon as it is done, and not done again if scenario, data, settings, method,
-        seed and versions are the same. The table is written as comparison.md and comparison.json.
+        A folder: each run is kept there as soon as it is done, and not done again if scenario, data, settings, method
+        and seed are the same. The table is written as comparison.md and comparison.json. One process at a time may use
+        the folder.
+    checkpoint_id : str, optional
+        What stands for settings that cannot be compared after a restart; see `fit`.
+    strict : bool
+        Whether runs in `out` that were made with other versions raise ValueError; by default they are used with a
+        warning.
 
     Raises
     ------
@@ -54,10 +60,10 @@ def compare(
     policy = batchnorm or here.batchnorm
     rows = _rows(here, methods, baselines)
     cells = [Cell(*row, seed, policy) for seed in range(seeds) for row in rows]
-    known = {} if out is None else fingerprint(here)
+    known = {} if out is None else fingerprint(here, checkpoint_id)
     scores = {name: list[list[float | None] | None]([None] * seeds) for name, *_ in rows}
     failed = dict[str, str]()
-    for cell, found in results(make, cells, known, jobs=jobs, out=out, progress=progress):
+    for cell, found in results(make, cells, known, jobs=jobs, out=out, progress=progress, strict=strict):
         if "error" in found:
             failed[f"{cell.row}, seed {cell.seed}"] = found["error"]
         else:

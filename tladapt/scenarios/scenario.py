@@ -68,7 +68,7 @@ class Scenario:
     def train(
         self, method: Method | None = None, *, seed: int = 0, model: Model | None = None, baseline: str | None = None,
         may_remember: str = "samples", checkpoint: str | Path | None = None, every: int = 100,
-        progress: bool | None = None,
+        checkpoint_id: str | None = None, strict: bool = False, progress: bool | None = None,
     ) -> Iterator[Report]:  # fmt: skip
         """Learn the stream with `method` and score every domain; yields the report so far after each stage.
 
@@ -85,8 +85,8 @@ class Scenario:
             domains are scored.
         may_remember : {"nothing", "statistics", "outputs", "samples"}
             The most of the data that a method may keep after a stage.
-        checkpoint, every : path, int, optional
-            A folder to keep the run in, and to go on with the one that is in it; see `fit`.
+        checkpoint, every, checkpoint_id, strict : optional
+            A folder to keep the run in, and how to resume the one that is in it; see `fit`.
         progress : bool, optional
             Progress bars; by default only where standard error is a terminal.
         """
@@ -96,7 +96,7 @@ class Scenario:
             steps=self.lengths(baseline), batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer,
             schedule=self.schedule, increment=self.increment, task=self.task, evaluate=domains_of(self.stream),
             learned=min(self.learned, len(stream) - 1), seed=seed, progress=progress, may_remember=may_remember,
-            checkpoint=checkpoint, every=every,
+            checkpoint=checkpoint, every=every, checkpoint_id=checkpoint_id, strict=strict,
             scenario=self.name if baseline is None else f"{self.name} ({baseline})",
         )  # fmt: skip
 

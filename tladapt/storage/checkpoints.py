@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import math
+import os
 import re
+import stat
 import struct
 from io import BufferedReader
 from pathlib import Path
@@ -10,7 +13,6 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from tladapt.storage.files import replacing
@@ -27,6 +29,9 @@ KINDS = {
 RAW = ["complex64", "complex128", "uint16", "uint32", "uint64"]
 RAW += ["float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"]
 
+NO_STATE = (
+    OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, struct.error
+)  # fmt: skip
 BLANK = b"0" * 64  # stands for the digest while it is taken, so that it covers every other byte of the file
 HEAD = re.compile(rb'.{8}\{"__metadata__":\{"schema":"(\d{1,9})","sha256":"(?=([0-9a-f]{64})")', re.DOTALL)
 
@@ -66,30 +71,78 @@ def write(path: Path, state: dict[str, Any]) -> None:
 def read(path: Path) -> dict[str, Any]:
     """The state that `write` put into the file at `path`, bit for bit, its tensors on the CPU.
 
+    The file is opened once, so all bytes are of one file even if another process replaces it meanwhile; and the digest
+    is taken of the very bytes that the tensors are made of.
+
     Raises
     ------
     ValueError
         If there is no such file, any byte of it is missing or altered, or it is of another kind or schema.
     """
     try:
-        with path.open("rb") as opened:
-            stored, found = _digests(opened)
-        if stored != found:
-            raise ValueError("damaged: its bytes do not match their SHA-256 digest")
-        with safe_open(str(path), framework="pt", device="cpu") as file:
-            about = file.metadata() or {}
-            if about.get("sha256") != found:
-                raise ValueError("another process writes it meanwhile; let one of them end")
-            # Copied: memory that is mapped would change when somebody writes into the file.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (it is no dict)
+        with _opened(path) as file:
+            stored, found = _digests(file)
+            if stored != found:
+                raise ValueError("damaged: its bytes do not match their SHA-256 digest")
+            file.seek(0)
+            about, tensors = _parsed(file, found)
         state = _unpacked(json.loads(about["state"]), "", tensors)
         if not isinstance(state, dict) or tensors:
             raise ValueError("what it holds is no state")
         return state
     # Whoever alters a file on purpose alters its digest, too: what it holds may be anything.
-    except (OSError, LookupError, TypeError, ValueError, RuntimeError, struct.error, SafetensorError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
+    except NO_STATE as error:
+        reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())[:300]
         raise ValueError(f"cannot read {str(path)!r}: {reason}; use another checkpoint or start afresh") from error
+
+
+def _opened(path: Path) -> BufferedReader:
+    """The regular file at `path`; opening a pipe would wait for its writer."""
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    kind = os.fstat(number).st_mode
+    if not stat.S_ISREG(kind):
+        os.close(number)
+        what = "a directory" if stat.S_ISDIR(kind) else "a pipe or a device, not a regular file"
+        raise ValueError(f"it is {what}")
+    return os.fdopen(number, "rb")
+
+
+def _parsed(file: BufferedReader, expected: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The metadata and the tensors of a file whose digest is as `expected`, which is checked again."""
+    size = os.fstat(file.fileno()).st_size
+    start = file.read(8)
+    (length,) = struct.unpack("<Q", start)
+    if length > min(HEADER, size - 8):
+        raise ValueError("its header claims to be longer than it can be")
+    head = start + file.read(length)
+    about, tensors = json.loads(head[8:]), dict[str, Tensor]()
+    digest = _digest_of_head(head)
+    for name, dtype, shape in _layout(about, size - len(head)):
+        tensors[name] = value = torch.empty(shape, dtype=dtype)
+        memory = memoryview(value.reshape(-1).view(torch.uint8).numpy())
+        file.readinto(memory)
+        digest.update(memory)
+    if digest.hexdigest() != expected:
+        raise ValueError("another process writes it meanwhile; let one of them end")
+    return about["__metadata__"], tensors
+
+
+def _layout(about: dict[str, Any], size: int) -> list[tuple[str, torch.dtype, list[int]]]:
+    """Name, dtype and shape of every tensor in the order of their bytes, which fill exactly `size`."""
+    kinds = {text: dtype for dtype, text in KINDS.items()}
+    entries = [(name, entry) for name, entry in about.items() if name != "__metadata__"]
+    layout, end = list[tuple[str, torch.dtype, list[int]]](), 0
+    for name, entry in sorted(entries, key=lambda item: item[1]["data_offsets"]):
+        begin, dtype, shape = end, kinds[entry["dtype"]], entry["shape"]
+        if not all(type(side) is int and side >= 0 for side in shape):
+            raise ValueError("a tensor of an impossible shape")
+        end = begin + math.prod(shape) * dtype.itemsize
+        if entry["data_offsets"] != [begin, end] or end > size:
+            raise ValueError("a tensor claims other bytes than its own")
+        layout.append((name, dtype, shape))
+    if end != size:
+        raise ValueError(f"{size} bytes of tensors, expected {end}")
+    return layout
 
 
 def _packed(value: Any, at: str, tensors: dict[str, Tensor]) -> Any:
@@ -195,5 +248,12 @@ def _digests(file: BufferedReader) -> tuple[str, str]:
         raise ValueError("damaged, or no checkpoint of tladapt")
     if int(match[1]) != SCHEMA:
         raise ValueError(f"schema {int(match[1])}, expected {SCHEMA}")
-    digest = hashlib.sha256(start[: match.end()] + BLANK + start[match.end() + len(BLANK) :])
+    digest = _digest_of_head(start)
     return match[2].decode(), hashlib.file_digest(file, lambda: digest).hexdigest()
+
+
+def _digest_of_head(head: bytes) -> Any:
+    """The digest so far of a file that begins with `head`, whose own digest counts as blank."""
+    if not (match := HEAD.match(head)):
+        raise ValueError("damaged, or no checkpoint of tladapt")
+    return hashlib.sha256(head[: match.end()] + BLANK + head[match.end() + len(BLANK) :])

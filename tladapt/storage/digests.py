@@ -1,4 +1,4 @@
-"""Short names of a network and of data: equal where, and only where, they are."""
+"""Short names of data: equal where, and only where, the data is."""
 
 import hashlib
 from collections.abc import Iterable
@@ -9,36 +9,36 @@ from torch import Tensor
 
 from tladapt.data import Data
 from tladapt.domains import Domain
-from tladapt.model import Model
 from tladapt.streams import Stream, members
 
-
-def network_digest(model: Model) -> str:
-    """Of the architecture: its recipe, its layers, the names and shapes of its weights; not of their values."""
-    shapes = {name: list(part.shape) for name, part in model.state_dict().items()}
-    return digest_of(repr([model.recipe, shapes, str(model)]).encode())
+PARTS = ("train", "test", "validation")
 
 
-def data_digest(stream: Stream, scored: Iterable[Domain] = ()) -> str:
-    """Of all that is learned from and scored on; of data that is read later, and so may differ, of its labels alone."""
+def data_identity(stream: Stream, scored: Iterable[Domain] = ()) -> dict[str, Any]:
+    """Describe all that is learned from and scored on; of data that is read later, and so may differ, the labels."""
     stages = [[domain.name for domain in members(stage)] for stage in stream]
-    digest = hashlib.blake2b(repr(stages).encode(), digest_size=16)
-    learned = {id(domain): domain for stage in stream for domain in members(stage)}
-    for domain in (*learned.values(), *(domain for domain in scored if id(domain) not in learned)):
-        digest.update(repr([domain.name, domain.classes]).encode())
-        for data in (domain.train, domain.test, domain.validation):
-            _add(data, digest)
-    return digest.hexdigest()
+    learned = {domain.name: domain for stage in stream for domain in members(stage)}
+    rest = {domain.name: domain for domain in scored if domain.name not in learned}
+    return {"stages": stages, "domains": {name: _domain(domain) for name, domain in {**learned, **rest}.items()}}
 
 
-def _add(data: Data | None, digest: "hashlib.blake2b") -> None:
+def _domain(domain: Domain) -> dict[str, Any]:
+    parts = {part: _data(getattr(domain, part)) for part in PARTS}
+    return {"classes": list(domain.classes), **parts}
+
+
+def _data(data: Data | None) -> dict[str, Any] | None:
     if data is None:
-        digest.update(b"none")
-        return
-    digest.update(repr([len(data), data.shape]).encode())
-    for part in (data.y, *(data.x.values() if isinstance(data.x, dict) else [data.x])):
-        if isinstance(part, Tensor):
-            digest.update(bytes_of(part))
+        return None
+    inputs = data.x if isinstance(data.x, dict) else {"x": data.x}
+    tensors = {name: _tensor(part) for name, part in inputs.items() if isinstance(part, Tensor)}
+    shape = data.shape
+    shapes = {name: list(part) for name, part in (shape if isinstance(shape, dict) else {"x": shape}).items()}
+    return {"rows": len(data), "shape": shapes, "inputs": tensors, "labels": _tensor(data.y)}
+
+
+def _tensor(value: Tensor) -> list[Any]:
+    return [str(value.dtype), list(value.shape), digest_of(bytes_of(value))]
 
 
 def bytes_of(value: Tensor) -> Any:

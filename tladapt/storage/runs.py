@@ -1,5 +1,6 @@
 """A run on disk while it goes on: all that is needed to take it up at the same step, to the same bits."""
 
+import os
 import signal
 import threading
 import time
@@ -10,19 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from tladapt.display.progress import DivergedError
 from tladapt.domains import Domain
 from tladapt.labelshift import LabelShift
 from tladapt.method import Method
 from tladapt.model import Model
-from tladapt.report import environment
+from tladapt.report import Report
 from tladapt.storage.checkpoints import read, write
-from tladapt.storage.digests import data_digest, network_digest
 from tladapt.storage.files import CHECKPOINT, made
-from tladapt.storage.identity import identity
+from tladapt.storage.locks import FolderLock
 from tladapt.storage.randomness import random_state, set_random_state
+from tladapt.storage.sameness import OtherRunError, about, require_same
 from tladapt.storage.stepping import Stepping, load_model_state, load_stepper, passing, stepper_by_name
 from tladapt.streams import Stream
 
@@ -60,45 +60,62 @@ class Run:
     Parameters
     ----------
     folder : path, optional
-        Where `checkpoint.safetensors` is; None: nothing is kept.
+        Where `checkpoint.safetensors` is; None: nothing is kept. It is locked until `close`.
     every : int
         Steps from one checkpoint to the next.
     model, stream, scored, settings
         What the run depends on: the network, the data that is learned from and scored on, and the rest by name.
+    checkpoint_id : str, optional
+        What stands for settings that cannot be compared.
+    strict : bool
+        Whether a checkpoint of other versions is refused; otherwise it is resumed with a warning.
 
     Raises
     ------
     ValueError
-        If the checkpoint in the folder cannot be read, or was made by another run; it names what differs.
+        If a setting cannot be compared, another process writes to the folder, or the checkpoint in it cannot be read
+        or was made by another run; the message says what differs.
     """
 
     def __init__(
         self, folder: str | Path | None, every: int, model: Model, stream: Stream, scored: Sequence[Domain],
-        settings: dict[str, Any],
+        settings: dict[str, Any], *, checkpoint_id: str | None = None, strict: bool = False,
     ) -> None:  # fmt: skip
         self.path, self.every, self.stopping = None if folder is None else Path(folder) / NAME, every, False
         self.past, self.about = Past(), dict[str, Any]()
         self.kept: dict[str, Any] | None = None  # what to go on from, until there
+        self._lock: FolderLock | None = None
         if self.path is None:
             return
-        content = {"network": network_digest(model), "data": data_digest(stream, scored)}
-        content |= {"precision": model.precision, "batchnorm": model.batchnorm, "classes": model.classes}
-        content |= {"evaluate": [domain.name for domain in scored]}
-        threads = {"threads": torch.get_num_threads()} if model.device.type == "cpu" else {}  # the order of sums
-        self.about = identity({**settings, **content, **environment(model.device.type), **threads})
-        if self.path.exists():
-            self.kept = read(self.path)
-            with self._fitting():
-                self._compare(self.kept["about"])
-                self.past = Past.of(self.kept["past"], len(stream), len(scored))
+        self.about = about(model, stream, scored, settings, checkpoint_id)
+        self._lock = FolderLock(made(self.path.parent))
+        try:
+            self._look(strict, len(stream), len(scored))
+        except BaseException:
+            self.close()
+            raise
 
-    def _compare(self, was: dict[str, Any]) -> None:
-        names = [name for name in {**was, **self.about} if was.get(name) != self.about.get(name)]
-        if names:
-            changes = ", ".join(_change(name, was.get(name), self.about.get(name)) for name in names)
-            raise OtherRunError(
-                f"checkpoint={self.path}: kept by another run: {changes}; give the same, or another folder"
-            )
+    def _look(self, strict: bool, stages: int, domains: int) -> None:
+        """Read the checkpoint in the folder, if there is one and it is of this run."""
+        assert self.path is not None
+        if not os.path.lexists(self.path):
+            return
+        self.kept = read(self.path)
+        with self._fitting():
+            require_same(self.kept["about"], self.about, f"checkpoint={self.path}", strict=strict)
+            self.past = Past.of(self.kept["past"], stages, domains)
+
+    def closing(self, reports: Iterator[Report]) -> Iterator[Report]:
+        """Yield the reports of the run, and release the folder after the last one or an error."""
+        try:
+            yield from reports
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let other processes write to the folder."""
+        if self._lock is not None:
+            self._lock.release()
 
     def begin(self) -> Past:
         """Start the clock where it stood; returns what is past."""
@@ -217,18 +234,8 @@ class Run:
         except NO_FIT as error:
             reason = " ".join(str(error).split())[:300]
             raise ValueError(
-                f"checkpoint={self.path}: holds no run that can go on here ({type(error).__name__}: {reason}); use "
-                "another folder"
+                f"checkpoint={self.path}: cannot be resumed ({type(error).__name__}: {reason}); use another folder"
             ) from error
-
-
-class OtherRunError(ValueError):
-    """The checkpoint is of a run with other arguments, data or versions."""
-
-
-def _change(name: str, was: Any, now: Any) -> str:
-    before, after = (text if len(text := repr(value)) <= 200 else f"{text[:200]} ..." for value in (was, now))
-    return f"{name} differs" if before == after else f"{name} was {before} and is {after}"
 
 
 def _listed(state: Any) -> Any:
