@@ -250,7 +250,7 @@ def test_arguments_that_were_altered_are_refused_by_name(tmp_path, refused):
     about = json.loads((tmp_path / ARGUMENTS).read_text())
     about["arguments"] = [*about["arguments"], "--lr", "0.5"]
     (tmp_path / ARGUMENTS).write_text(json.dumps(about))
-    assert "lr was 0.001 and is 0.5" in refused("run", "--resume", tmp_path)
+    assert "lr: 0.001 before, 0.5 now" in refused("run", "--resume", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_other_arguments_beside_resume_are_refused_by_name(more, tmp_path, refus
 def test_another_run_is_not_written_over(tmp_path, refused):
     main([*map(str, SHORT), "--out", str(tmp_path)])
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert "lr was 0.001 and is 0.5" in refused(*SHORT, "--lr", 0.5, "--out", tmp_path)
+    assert "lr: 0.001 before, 0.5 now" in refused(*SHORT, "--lr", 0.5, "--out", tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
