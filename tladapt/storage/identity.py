@@ -35,6 +35,7 @@ def identity(value: Any, *, lenient: bool = False) -> Any:
     --------
     >>> identity([1, lambda x: 2 * x]) == identity([1, lambda x: 3 * x])
     False
+    >>> import math
     >>> identity(math.cos), identity((1.5, {2}))
     ({'builtin': 'math.cos'}, {'tuple': [1.5, {'set': [2]}]})
     """
