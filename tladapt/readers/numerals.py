@@ -102,7 +102,7 @@ def parse(cells: Sequence[str], marks: Collection[str] = (), comma: bool = False
     >>> parse(["1_2", "12"]).words
     Counter({'1_2': 1})
     """
-    plain = None if comma else _plain(cells)
+    plain = None if comma or not {*marks}.isdisjoint(cells) else _plain(cells)
     if plain is not None:
         return Numerals(plain)
     counts = Counter(cells)

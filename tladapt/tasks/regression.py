@@ -49,6 +49,7 @@ class Regression:
         ValueError
             If it has none, or all are equal.
         """
+        _require_numbers(domain)
         y = domain.train.y.double()
         if not len(y) or not (scale := float(y.std(correction=0))):
             raise ValueError(f"Regression.of({domain.name!r}): wants training labels that differ; give scale= instead")
@@ -59,6 +60,7 @@ class Regression:
 
     def check(self, domain: Domain, classes: int) -> None:
         """Refuse labels that do not have a number for each of the model's outputs."""
+        _require_numbers(domain)
         for part in (domain.train, domain.test, domain.validation):
             if part is not None and len(part.y) and (part.y.ndim > 2 or part.y[0].numel() != classes):
                 width = part.y[0].numel()
@@ -112,3 +114,16 @@ class Regression:
     def divergence(self, new: Tensor, old: Tensor, temperature: float) -> Tensor:
         """Half the squared distance in units of scale: of two normal distributions, whatever the temperature."""
         return (new - old).square().sum(-1).mean() / 2
+
+
+def _require_numbers(domain: Domain) -> None:
+    """Refuse class names: their places in a list are not the numbers to be learned."""
+    parts = [part for part in (domain.train, domain.test) if part is not None and len(part.y)]
+    places = any(not part.y.is_floating_point() for part in parts)
+    names = tuple(domain.classes)
+    if places and names != tuple(map(str, range(len(names)))):
+        shown = ", ".join(name[:30] for name in names[:3])
+        raise ValueError(
+            f"Regression: the labels of domain {domain.name!r} are places among the classes {shown}, ..., not numbers; "
+            "read them with read_domains(..., regression=True), or give numbers as Domain(name, (x, y))"
+        )
