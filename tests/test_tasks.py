@@ -156,7 +156,7 @@ def test_surprise_is_minus_the_log_likelihood_summed():
 
 def test_fractions_are_no_classes():
     measured = Domain("web", (torch.randn(10, 2), torch.rand(10)))
-    with pytest.raises(ValueError, match="domain 'web' has labels that are no whole numbers"):
+    with pytest.raises(ValueError, match="domain 'web' has float labels that are not whole numbers"):
         TASK.check(measured, classes=3)
 
 

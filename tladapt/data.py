@@ -28,6 +28,25 @@ def length(x: Any) -> int:
     return len(next(iter(x.values()))) if isinstance(x, dict) else len(x)
 
 
+def convert(part: Tensor, kind: torch.dtype) -> Tensor:
+    """Return the tensor as that type; bytes become floats from 0 to 1.
+
+    >>> convert(torch.tensor([0, 51, 255], dtype=torch.uint8), torch.float32).tolist()
+    [0.0, 0.20000000298023224, 1.0]
+    """
+    if part.dtype == torch.uint8 and kind.is_floating_point:
+        return part.to(kind) / 255
+    return part.to(kind)
+
+
+def owned(part: Tensor) -> Tensor:
+    """Return the tensor itself, or a copy if it is a part of a larger one, whose memory it would keep."""
+    if part.layout is not torch.strided or part.device.type == "meta":
+        return part
+    is_part = part.untyped_storage().nbytes() > part.numel() * part.element_size()
+    return part.clone(memory_format=torch.contiguous_format) if is_part else part
+
+
 class Draw(NamedTuple):
     """Rows to be read at once, and what the random numbers of their reading (augmentation) depend on."""
 
@@ -44,13 +63,20 @@ class Data:
         n rows. (`tladapt.readers.lazy.Lazy` reads them only when they are asked for.)
     y : Tensor
         The labels of the first m <= n rows; m = 0 for data without labels. For the rest there is no label to read.
+
+    Notes
+    -----
+    Tensors that are parts of larger ones are copied, so that no label and no test row stays in their memory.
     """
 
     fixed = True  # a row is the same whenever it is read
     ordered = False  # whether rows are to be read in their order
+    names: tuple[str, ...] | None = None  # of the classes, where the source has them
+    worded = False  # whether these names are the labels that were given, and not a list beside them
 
     def __init__(self, x: Any, y: Tensor) -> None:
-        self.x, self.y = x, y
+        self.x: Any = x if x is None else each(owned, x)
+        self.y = owned(y)
 
     def __len__(self) -> int:
         return length(self.x)
@@ -76,11 +102,36 @@ class Data:
     def take(self, labelled: Tensor, unlabelled: Tensor | None = None) -> "Data":
         """The rows `labelled` with their labels, then the rows `unlabelled` without."""
         index = labelled if unlabelled is None else torch.cat([labelled, unlabelled])
-        return type(self)(self.rows(index), self.y[labelled] if len(self.y) else self.y)
+        return self._named(type(self)(self.rows(index), self.y[labelled] if len(self.y) else self.y))
 
     def without_labels(self) -> "Data":
         """The same rows; the labels are gone."""
         return type(self)(self.x, self.y.new_empty(0, *self.y.shape[1:]))  # no view, which would hold them all
+
+    def with_labels(self, y: Tensor, names: tuple[str, ...] | None = None) -> "Data":
+        """Return the same rows with other labels for the first ones, which number `names`."""
+        changed = type(self)(self.x, y)
+        changed.names = names
+        return changed
+
+    def _named(self, changed: "Data") -> "Data":
+        """Give `changed` the names of this data."""
+        changed.names, changed.worded = self.names, self.worded
+        return changed
+
+    @property
+    def kinds(self) -> dict[str, torch.dtype]:
+        """The type of every input; the key of inputs that are not a dict is ""."""
+        parts = self.x if isinstance(self.x, dict) else {"": self.x}
+        return {key: part.dtype for key, part in parts.items()}
+
+    def converted(self, kinds: dict[str, torch.dtype]) -> "Data":
+        """Return the same rows with inputs of these types; see `convert`."""
+        if isinstance(self.x, dict):
+            x: Any = {key: convert(part, kinds.get(key) or part.dtype) for key, part in self.x.items()}
+        else:
+            x = convert(self.x, kinds[""])
+        return self._named(type(self)(x, self.y))
 
     def to(self, device: torch.device) -> "Data":
         """The data on `device`."""
@@ -89,5 +140,5 @@ class Data:
     @property
     def shape(self) -> Any:
         """The shape of one row; for a dict, by key."""
-        row = self.rows(torch.zeros(1, dtype=torch.long))
+        row = self.rows(torch.zeros(1, dtype=torch.long), ("shape",))
         return {k: tuple(v.shape[1:]) for k, v in row.items()} if isinstance(row, dict) else tuple(row.shape[1:])

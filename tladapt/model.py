@@ -15,6 +15,7 @@ from tladapt.layers.batchnorm import DomainNorm, lone_row, with_policy
 from tladapt.layers.copying import copy_of
 from tladapt.layers.encoded import features_and_mask
 from tladapt.layers.head import UpToHead
+from tladapt.layers.whole_numbers import has_whole_numbers, reads_whole_numbers
 from tladapt.layers.wrappers import unwrapped
 
 if TYPE_CHECKING:  # which are made of this
@@ -113,6 +114,7 @@ class Model(nn.Module):
         self.precision = "float32"
         self.rates: dict[nn.Parameter, float] = {}  # factors of the learning rate; 1 for the others
         self._held: dict[nn.Module, list[nn.Parameter]] = {}
+        self._whole_numbers: bool | None = None  # whether the network reads them; None: not known yet
         self._width: int | None = None  # of the features, once a forward pass has shown it
 
     @classmethod
@@ -165,6 +167,9 @@ class Model(nn.Module):
                 layer.domain = None  # not to outlive this pass
 
     def _answer(self, x: Tensors, y: Tensor | None) -> Output:
+        if self._whole_numbers is None and not self._autoregressive and has_whole_numbers(x):
+            reads = reads_whole_numbers(self, lambda few: self._computed(few, None), x)
+            self._whole_numbers = reads
         if length(x) == 1:
             with lone_row(self):
                 features, logits, mask = self._computed(x, y)
@@ -189,9 +194,12 @@ class Model(nn.Module):
         return getattr(self.head, "autoregressive", False)
 
     def _taken_in(self, x: Tensor) -> Tensor:
-        """The input of the encoder: a copy, since a network may change its input in place, in the network's dtype."""
+        """The input of the encoder: a copy, since a network may change its input in place, in the network's dtype.
+
+        Whole numbers become floats too, unless the network reads whole numbers (see `layers.whole_numbers`).
+        """
         x = x.float() / 255 if x.dtype == torch.uint8 else x.clone()  # images of bytes, from 0 to 1
-        return x.to(self.dtype) if x.is_floating_point() else x
+        return x.to(self.dtype) if x.is_floating_point() or self._whole_numbers is False else x
 
     def freeze(self, *parts: nn.Module) -> None:
         """Hold these parts as they are until `thaw`: no gradients, and evaluation mode, so that no buffer moves."""

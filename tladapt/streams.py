@@ -37,7 +37,7 @@ def domains_of(stream: Stream, evaluate: Sequence[Domain] | None = None) -> list
     for domain in (domain for stage in stream for domain in members(stage)):
         if not isinstance(domain, Domain):
             raise TypeError(f"stream: {type(domain).__name__} is no Domain; wrap the data as Domain(name, (x, y))")
-        if found.setdefault(domain.name, domain).origin is not domain.origin:
+        if found.setdefault(domain.name, domain).origin != domain.origin:
             raise ValueError(f"stream: two domains are named {domain.name!r}; give each its own name")
     if evaluate is not None:
         columns = {domain.name: found.get(domain.name, domain) for domain in evaluate}

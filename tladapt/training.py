@@ -16,13 +16,14 @@ from tladapt.evaluation import Evaluator
 from tladapt.labelshift import alarms, label_shifts, stored, too_many_classes
 from tladapt.learning import learn
 from tladapt.lengths import lengths
+from tladapt.matching import matched
 from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.report import Report, environment
 from tladapt.seeding import generator, seeded
 from tladapt.stage import Stage
 from tladapt.storage.runs import Run
-from tladapt.streams import Stream, domains_of, members
+from tladapt.streams import Stream, members
 from tladapt.task import Task
 from tladapt.tasks import Classification
 
@@ -48,9 +49,11 @@ def train(
     Parameters
     ----------
     model : Model
-        Trained in place, on the device it is on; left in evaluation mode.
+        Trained in place, on the device it is on; left in evaluation mode. If it only numbers its classes, it takes the
+        names that the domains have.
     stream : list of Domain or tuple of Domain
-        The stages; see `adaptation` and `scenarios.by_class`.
+        The stages; see `adaptation` and `scenarios.by_class`. Classes are matched by name where their names are known,
+        and inputs of several types are brought to one; see `tladapt.matching`.
     method : Method, optional
         What is added to the loss of the task; by default nothing, which is fine-tuning. A new one for every fit.
     epochs : int, optional
@@ -108,12 +111,14 @@ def train(
     check_choice("precision", precision or model.precision, PRECISIONS)
     check_choice("may_remember", may_remember, REMEMBERED)
     _check_memory(method, may_remember)
-    evaluator = Evaluator(domains_of(stream, evaluate), task, increment, min(512, 8 * batch_size))
+    found = matched(model, stream, evaluate, task)
+    stream = found.stream
+    evaluator = Evaluator(found.domains, task, increment, min(512, 8 * batch_size))
     for domain in evaluator.domains:
         task.check(domain, len(model.classes))
     planned = lengths(stream, epochs=epochs, steps=steps, batch_size=batch_size)
     teachable = _teachable(stream, method)
-    model.precision = precision or model.precision
+    model.precision, model.classes = precision or model.precision, found.classes
     model.task, model.domains = task, tuple(domain.name for domain in evaluator.domains)
 
     run = Run(checkpoint, every, model, stream, evaluator.domains, {
@@ -138,7 +143,8 @@ def train(
                 remembers=method.remembers, precision=model.precision, domains=list(numbers),
                 environment=environment(model.device.type), stages=_names(stream[: past.stage]),
                 first=[i if i < past.stage else len(stream) for i in first],
-                scores=list(past.scores), notes=past.notes + alarms(past.shifts), label_shift=stored(past.shifts),
+                scores=list(past.scores), notes=found.notes + past.notes + alarms(past.shifts),
+                label_shift=stored(past.shifts),
                 seconds=run.seconds,
             )  # fmt: skip
 

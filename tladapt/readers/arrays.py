@@ -1,23 +1,27 @@
-"""Tensors, arrays and torch data sets as `Data`."""
+"""Tensors, arrays, data frames and data sets as `Data`."""
 
-import copy
-from itertools import islice
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from tladapt.data import Data, length
-from tladapt.readers.lazy import Lazy, Ordered, reading, require_finite
+from tladapt.readers.datasets import is_dataset, of_dataset
+from tladapt.readers.labels import labels
+from tladapt.readers.lazy import require_finite
+from tladapt.readers.rows import LABELS, without_label
+from tladapt.readers.tensors import inputs
 
 
 def as_data(source: Any, name: str, workers: int = 0) -> Data:
-    """Rows from a (x, y) pair, x alone (no labels), a torch `Dataset`, or `Data` itself.
+    """Return rows from an (x, y) pair, x alone (no labels), a data set, or `Data` itself.
 
-    x may be a `Dataset` of inputs too. The rows of one are read when they are asked for, ahead of their turn by
-    `workers` processes; its labels are read once, here, unless they are given, or known as its `targets`.
+    x may be a data set of inputs too: a torch `Dataset`, or any object with `__len__` and `__getitem__` that is not a
+    list, array or data frame. Its rows are read when they are needed, by `workers` processes ahead of their turn; its
+    labels are read once, here, unless they are given, or are in its `targets`. `Data.names` has the names of the
+    classes, where labels are words or the data set has them.
 
     Raises
     ------
@@ -29,70 +33,61 @@ def as_data(source: Any, name: str, workers: int = 0) -> Data:
         return source
     if isinstance(source, DataLoader):
         raise TypeError(f"{name} is a DataLoader; give the data set itself, its .dataset, and Domain(workers=)")
-    if isinstance(source, TensorDataset) and len(source.tensors) <= 2:  # in memory, never augmented
-        source = source.tensors if len(source.tensors) == 2 else next(iter(source.tensors))
-    x, y = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
-    y = None if y is None else labels(y, f"{name} labels")
-    if isinstance(x, Dataset):
-        return _of_dataset(x, y, name, workers)
-    x = {k: tensor(part, f"{name}[{k!r}]") for k, part in x.items()} if isinstance(x, dict) else tensor(x, name)
-    y = torch.empty(0, dtype=torch.long) if y is None else y
-    _check_lengths({length(x)} if isinstance(x, Tensor) else {len(part) for part in x.values()}, len(y), name)
-    require_finite(x, name)
-    return Data(x, y)
-
-
-def _check_lengths(rows: set[int], labels: int, name: str) -> None:
+    x, y = _pair(source, name)
+    given = None if y is None else labels(y, f"{name} labels")
+    if is_dataset(x):
+        return of_dataset(x, given, name, workers)
+    x = inputs(x, name)
+    y = torch.empty(0, dtype=torch.long) if given is None else given.y
+    rows = {length(x)} if isinstance(x, Tensor) else {len(part) for part in x.values()}
     if rows in (set(), {0}):
         raise ValueError(f"{name} is empty; give at least one row")
-    if len(rows) > 1 or labels not in {0, *rows}:
-        raise ValueError(f"{name} has {sorted(rows)} rows and {labels} labels; give one label per row, or none")
+    if len(rows) > 1 or len(y) not in {0, *rows}:
+        raise ValueError(f"{name} has {sorted(rows)} rows and {len(y)} labels; give one label per row, or none")
+    require_finite(x, name)
+    data = Data(x, y)
+    if given is not None and given.names is not None:
+        data.names, data.worded = given.names, True
+    return data
 
 
-def _of_dataset(dataset: Any, y: Tensor | None, name: str, workers: int) -> Data:
-    if not hasattr(dataset, "__len__"):
-        raise TypeError(f"{name}: {type(dataset).__name__} has no length; give it __len__, the rows of one pass")
-    ordered = isinstance(dataset, IterableDataset)
-    given, dataset = dataset, copy.copy(dataset)  # what it opens while it is looked at stays with the copy
-    _check_lengths({len(dataset)}, 0 if y is None else len(y), name)
-    row = next(iter(dataset), None) if ordered else _row(dataset, 0)
-    if isinstance(row, dict) and {"label", "labels"} & row.keys():
-        raise TypeError(f"{name}: the rows of {type(dataset).__name__} are dicts; let it return (inputs, label)")
-    if y is None:
-        y = labels(_targets(dataset) if isinstance(row, tuple | list) and len(row) > 1 else [], f"{name} labels")
-        _check_lengths({len(dataset)}, len(y), name)
-    return (Ordered if ordered else Lazy)(given, y, torch.arange(len(dataset)), workers)
+def _pair(source: Any, name: str) -> tuple[Any, Any]:
+    """Return inputs and labels; None for labels if there are none."""
+    if isinstance(source, TensorDataset):  # in memory, never augmented
+        source = source.tensors
+        if len(source) > 2:
+            raise TypeError(
+                f"{name} is a TensorDataset of {len(source)} tensors; give (x, y), with several inputs in a dict whose "
+                "keys are the arguments of the network's forward"
+            )
+    if isinstance(source, tuple):
+        if len(source) not in (1, 2):
+            raise TypeError(f"{name} is a tuple of {len(source)}; give (x, y), or x alone as a tensor, array or list")
+        x, y = source if len(source) == 2 else (source[0], None)
+    else:
+        x, y = source, None
+    if isinstance(x, Mapping):
+        x, label = without_label(x, name)
+        if label is not None and y is not None:
+            raise TypeError(f"{name}: there are labels in the dict of inputs and beside it; leave out one of them")
+        y = label if y is None else y
+    columns = [column for column in LABELS if column in getattr(x, "columns", ())]
+    if columns:
+        raise TypeError(
+            f"{name} is a data frame with the column {columns[0]!r}; give inputs and labels apart: "
+            f"(frame.drop(columns={columns[0]!r}), frame[{columns[0]!r}])"
+        )
+    _require_one_order(x, y, name)
+    return x, y
 
 
-def _targets(dataset: Any) -> Any:
-    """All labels: the attribute `targets` where it says what the rows say, else row by row."""
-    if isinstance(dataset, IterableDataset):
-        return [row[1] for row in islice(dataset, len(dataset))]  # type: ignore[arg-type]
-    known, last = getattr(dataset, "targets", None), len(dataset) - 1
-    if known is not None and all(int(known[row]) == int(_row(dataset, row)[1]) for row in {0, last // 2, last}):
-        return known
-    return [_row(dataset, row)[1] for row in range(len(dataset))]
-
-
-def _row(dataset: Any, row: int) -> Any:
-    with reading(dataset, row):
-        return dataset[row]
-
-
-def tensor(values: Any, name: str) -> Tensor:
-    """`values` as a tensor: floats in single precision, integers as they are."""
-    try:
-        result = values.detach() if isinstance(values, Tensor) else torch.from_numpy(np.array(values, order="C"))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} is {type(values).__name__}: no tensor, array or torch Dataset of numbers") from error
-    if not result.ndim:
-        raise TypeError(f"{name} is the single value {values!r}; give one row per sample")
-    return result.float() if result.dtype == torch.float64 else result
-
-
-def labels(values: Any, name: str) -> Tensor:
-    """Labels as a tensor: whole numbers as int64, and anything else (regression) in single precision."""
-    y = tensor(values, name) if len(values) else torch.empty(0, dtype=torch.long)
-    require_finite(y, name)
-    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y  # a column
-    return y if y.is_floating_point() else y.long()
+def _require_one_order(x: Any, y: Any, name: str) -> None:
+    """Refuse a data frame and labels with the same index in another order: rows are matched by place."""
+    indexes = getattr(x, "index", None), getattr(y, "index", None)
+    if any(callable(index) or not hasattr(index, "equals") for index in indexes) or len(x) != len(y):
+        return
+    ours, theirs = indexes
+    if not ours.equals(theirs) and ours.sort_values().equals(theirs.sort_values()):  # type: ignore[union-attr]
+        raise ValueError(
+            f"{name}: the labels are in another order than the inputs, by their index; give y.loc[x.index]"
+        )

@@ -8,9 +8,10 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from tladapt.data import Data, Draw, Tensors, each
+from tladapt.data import Data, Draw, Tensors, convert, each
+from tladapt.readers.rows import Kinds, Row, is_label, split, stacked
 from tladapt.seeding import generator, seeded
 
 _END = object()  # of a pass
@@ -21,7 +22,7 @@ class Lazy(Data):
     """The rows of a map-style `Dataset`, read when asked for, so that its random augmentation stays random.
 
     Its labels are known; `rows` gives inputs only. A data set whose rows are always the same may say so by an attribute
-    `fixed = True`.
+    `fixed = True`. All rows have the types of the first.
 
     Parameters
     ----------
@@ -40,6 +41,10 @@ class Lazy(Data):
         self.dataset, self.workers = dataset, workers
         self.order = torch.arange(len(dataset)) if order is None else order
         self.fixed = bool(getattr(dataset, "fixed", False))
+        self.types: Kinds = {}  # of the inputs, as its rows give them
+        self.wanted: Kinds = {}  # of the inputs, as `rows` returns them, where that is another type
+        self.said: Tensor | None = None  # the labels that its rows must give when they are read; None: any
+        self.words: tuple[str, ...] | None = None  # the words that `said` numbers, where rows give words
 
     def __len__(self) -> int:
         return len(self.order)
@@ -54,17 +59,15 @@ class Lazy(Data):
 
     def read(self, index: Tensor, key: tuple[int | str, ...] = ()) -> Tensors:
         """The same, by the data set itself."""
+        if not len(index):
+            return each(lambda part: part[:0], self.read(torch.zeros(1, dtype=torch.long), key))
         with seeded(generator(*key).initial_seed(), cuda=False) if key else nullcontext():
             rows = [self._row(int(i)) for i in index.tolist()]
-        try:
-            x = default_collate([row[0] if isinstance(row, tuple | list) else row for row in rows])
-            x = each(lambda part: part.float() if part.dtype == torch.float64 else part, x)  # as tensors are
-        except (TypeError, RuntimeError) as error:
-            name = type(self.dataset).__name__
-            raise ValueError(
-                f"{name}: its rows are no tensors of one shape ({error}); give the data set a transform, such as "
-                "torchvision.transforms.v2.ToImage() after a resize"
-            ) from error
+        name = type(self.dataset).__name__
+        parts = [split(row, name) for row in rows]
+        self._compare(parts, index.tolist())
+        x = stacked([part.inputs for part in parts], self.types, name, self.order[index].tolist())
+        x = self._as_wanted(x)
         require_finite(x, type(self.dataset).__name__, self.order[index])
         return x
 
@@ -76,6 +79,40 @@ class Lazy(Data):
         if rows > READ_AT_MOST:
             return None
         return (self.rows(torch.tensor([row]), ("content",)) for row in range(rows))
+
+    @property
+    def kinds(self) -> Kinds:
+        """The type of every input; the key of inputs that are not a dict is ""."""
+        return {**self.types, **self.wanted}
+
+    def converted(self, kinds: Kinds) -> Data:
+        """Return the same rows, whose inputs are converted when they are read."""
+        changed = self._but(self.y, self.order, self.said)
+        changed.wanted = kinds
+        return changed
+
+    def _as_wanted(self, x: Tensors) -> Tensors:
+        if isinstance(x, dict):
+            return {key: convert(part, self.wanted.get(key, part.dtype)) for key, part in x.items()}
+        return convert(x, self.wanted.get("", x.dtype))
+
+    def _compare(self, parts: list[Row], index: list[int]) -> None:
+        """Refuse labelled rows whose label is another one than when the labels were read."""
+        if self.said is None:
+            return
+        for part, i in zip(parts, index, strict=True):
+            if i >= len(self.said) or part.label is None:
+                continue
+            words = self.words or ()
+            label = words.index(part.label) if isinstance(part.label, str) and part.label in words else part.label
+            if not is_label(label, self.said[i]):
+                raise ValueError(self._other_label(int(self.order[i])))
+
+    def _other_label(self, row: int) -> str:
+        return (
+            f"{type(self.dataset).__name__}: row {row} has another label than its `targets`; give the labels apart, "
+            "as (dataset, labels)"
+        )
 
     def _row(self, i: int) -> Any:
         """Row i of the data."""
@@ -107,18 +144,31 @@ class Lazy(Data):
     def take(self, labelled: Tensor, unlabelled: Tensor | None = None) -> Data:
         """The rows `labelled` with their labels, then the rows `unlabelled` without."""
         index = labelled if unlabelled is None else torch.cat([labelled, unlabelled])
-        return self._but(self.y[labelled] if len(self.y) else self.y, self.order[index])
+        if not len(self.y):
+            return self._but(self.y, self.order[index], None)
+        said = None if self.said is None else self.said[labelled.cpu()]
+        return self._but(self.y[labelled], self.order[index], said)
 
     def without_labels(self) -> Data:
         """The same rows; the labels are gone."""
-        return self._but(self.y.new_empty(0, *self.y.shape[1:]), self.order)
+        changed = self._but(self.y.new_empty(0, *self.y.shape[1:]), self.order, None)
+        changed.names, changed.words = None, None
+        return changed
+
+    def with_labels(self, y: Tensor, names: tuple[str, ...] | None = None) -> Data:
+        """Return the same rows with other labels for the first ones, which number `names`."""
+        changed = self._but(y, self.order, self.said if len(y) else None)
+        changed.names = names
+        return changed
 
     def to(self, device: torch.device) -> Data:
         """The labels on `device`; each batch follows when it is read."""
-        return self._but(self.y.to(device), self.order)
+        return self._but(self.y.to(device), self.order, self.said)
 
-    def _but(self, y: Tensor, order: Tensor) -> Data:
-        return type(self)(self.dataset, y, order, self.workers)
+    def _but(self, y: Tensor, order: Tensor, said: Tensor | None) -> Self:
+        changed = copy.copy(self)
+        changed.y, changed.order, changed.said = y, order, said
+        return changed
 
 
 class Ordered(Lazy):
@@ -133,7 +183,7 @@ class Ordered(Lazy):
 
     def __init__(self, dataset: Any, y: Tensor, order: Tensor, workers: int = 0) -> None:
         super().__init__(dataset, y, order, min(workers, 1))
-        self._known = y.cpu()
+        self.said = y.cpu()
         self._pass: Iterator[Any] = iter(())
         self._next = len(dataset)  # past every row: the first one asked for begins a pass
 
@@ -148,13 +198,18 @@ class Ordered(Lazy):
             found: Any = next(self._pass, _END)
         if found is _END:
             raise ValueError(f"{name}: a pass over it ended before row {row} of {len(self)}")
-        label = list(found)[1:2] if isinstance(found, tuple | list) and i < len(self._known) else []
-        if label and not torch.equal(torch.as_tensor(label[0]).to(self._known.dtype), self._known[i]):
-            raise ValueError(
-                f"{name}: row {row} has another label than in the pass before; let it give its rows in the same order "
-                "in every pass, and shuffle its files beforehand"
-            )
         return found
+
+    def _other_label(self, row: int) -> str:
+        return (
+            f"{type(self.dataset).__name__}: row {row} has another label than in the pass before; let it give its rows "
+            "in the same order in every pass, and shuffle its files beforehand"
+        )
+
+    def _but(self, y: Tensor, order: Tensor, said: Tensor | None) -> Self:
+        changed = super()._but(y, order, said)
+        changed._pass, changed._next = iter(()), len(self.dataset)
+        return changed
 
     def stream(self, draws: Iterable[Draw]) -> Iterator[Tensors]:
         """The inputs of one draw after another, in a pass of their own."""

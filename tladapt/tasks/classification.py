@@ -23,15 +23,32 @@ class Classification:
     """
 
     higher_is_better = share = True
+    answers = "classes"  # labels are whole numbers; classes are matched by name
 
     def __init__(self, balanced: bool = False) -> None:
         self.balanced = balanced
         self.metric = "balanced accuracy" if balanced else "accuracy"
 
     def check(self, domain: Domain, classes: int) -> None:
-        """Refuse labels that are no whole numbers, or more classes than the model has."""
-        if any(part is not None and part.y.is_floating_point() for part in (domain.train, domain.test)):
-            raise ValueError(f"stream: domain {domain.name!r} has labels that are no whole numbers")
+        """Refuse labels that are not whole numbers, or more classes than the model has."""
+        for part in (domain.train, domain.test, domain.validation):
+            if part is None or not len(part.y):
+                continue
+            if part.y.is_floating_point():
+                raise ValueError(
+                    f"stream: domain {domain.name!r} has float labels that are not whole numbers from 0, such as "
+                    f"{_strangest(part.y):g}; for numbers to predict, use task=Regression()"
+                )
+            if not domain.classes:
+                raise ValueError(
+                    f"stream: domain {domain.name!r} has labels up to {int(part.y.max())}; number classes from 0, and "
+                    "for numbers to predict use task=Regression()"
+                )
+            if part.y.ndim > 1 and int(part.y.max()) == 255 >= classes:
+                raise ValueError(
+                    f"stream: domain {domain.name!r} has the label 255, the model {classes} classes; where there is no "
+                    "label, give -1 instead (y[y == 255] = -1)"
+                )
         if len(domain.classes) > classes:
             raise ValueError(
                 f"stream: domain {domain.name!r} has {len(domain.classes)} classes, the model {classes}; build it with "
@@ -46,6 +63,7 @@ class Classification:
         if not len(batch.y):
             return output.logits.new_zeros(())
         live = None if batch.live is None else batch.live[batch.domain[batch.source]]
+        require_form(batch.y, output.logits)
         logits = masked(output.logits[batch.source], live).flatten(0, -2)
         y, weights = batch.y.flatten(), batch.weights
         if weights is None and not self.balanced and batch.y.ndim == 1:
@@ -66,8 +84,7 @@ class Classification:
     def marks(self, output: Output, y: Tensor, live: Tensor | None) -> Tensor:
         """By label: whether the answer is right, and the class."""
         answers = self.predict(output, live)
-        if answers.shape != y.shape:
-            raise ValueError(f"{len(y)} labels of shape {tuple(y.shape)}, but answers of shape {tuple(answers.shape)}")
+        require_form(y, output.logits)
         return torch.stack([(answers == y).long(), y], -1)[y >= 0]
 
     def score(self, marks: Tensor) -> float:
@@ -99,3 +116,21 @@ class Classification:
         r"""The divergence :math:`T^2\,\mathrm{KL}(p^T \,\|\, q^T)` in nats of the classes, p by `old`, q by `new`."""
         q, p = ((logits / temperature).log_softmax(-1).flatten(0, -2) for logits in (new, old))
         return temperature**2 * F.kl_div(q, p, reduction="batchmean", log_target=True)
+
+
+def require_form(y: Tensor, logits: Tensor) -> None:
+    """Refuse labels that are not one class for each place of the logits."""
+    if y.shape[1:] == logits.shape[1:-1]:
+        return
+    is_one_hot = y.ndim == 2 and y.shape[1:] == logits.shape[1:]
+    mend = "; if they are one-hot, give y.argmax(1), and for several classes per row use task=MultiLabel()"
+    raise ValueError(
+        f"labels of shape {tuple(y.shape[1:])} per row, but answers of shape {tuple(logits.shape[1:-1])}"
+        f"{mend if is_one_hot else ''}"
+    )
+
+
+def _strangest(y: Tensor) -> float:
+    """Return the first label that is not a whole number from 0."""
+    strange = y[(y % 1 != 0) | (y < 0)]
+    return float(strange[0] if len(strange) else y.flatten()[0])

@@ -56,6 +56,7 @@ class SpeechToText:
     """
 
     higher_is_better, share = False, True
+    answers = None  # labels are texts
 
     def __init__(self, characters: str | Sequence[str], metric: str = "character error rate") -> None:
         self.characters, self.metric = tuple(characters), metric
