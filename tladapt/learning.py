@@ -4,13 +4,13 @@ from collections.abc import Callable
 from functools import reduce
 
 import torch
-from rich.progress import Progress
 from torch import nn
 from torch.optim import Optimizer
 
 from tladapt.checks import built_optimizer, rate_factor, require_something_to_train, scalar
-from tladapt.display.progress import Watch
+from tladapt.display.progress import Bars, Watch
 from tladapt.divergence import naming_divergence, require_finite_model
+from tladapt.history import stride
 from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.seeding import generator, seeded
@@ -21,11 +21,12 @@ from tladapt.storage.stepping import Stepping
 
 def learn(
     model: Model, method: Method, stage: Stage, *, steps: int, lr: float, optimizer: Callable[..., Optimizer],
-    schedule: Callable[[float], float], run: Run, bar: Progress | None = None,
+    schedule: Callable[[float], float], run: Run, bar: Bars | None = None, stages: int = 1,
 ) -> list[str]:  # fmt: skip
     """Learn one stage; returns the names of the terms that had nothing to act on."""
     model.train()
-    watch = Watch(stage.name, bar, steps)
+    record = run.past.record(stage.index, stage.name)
+    watch = Watch(stage.name, bar, steps, record, stride(steps, stages))
     with model.restoring(), naming_divergence(watch, model, method, stage):
         if run.inside(stage.index):
             run.remind(method)
@@ -87,6 +88,7 @@ def _steps(
             break
     watch.require_finite(stepper)
     require_finite_model(watch, model, batch)
+    watch.end()
     return list(idle)
 
 

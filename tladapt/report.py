@@ -283,7 +283,8 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """What `report.json` holds."""
         stored = {name: value for name, value in vars(self).items() if value or name not in OPTIONAL}
-        return {"schema": SCHEMA, **stored, **self.figures, "negative_transfer": self.negative_transfer}
+        history = {"history": stored.pop("history")} if "history" in stored else {}  # long, so it comes last
+        return {"schema": SCHEMA, **stored, **self.figures, "negative_transfer": self.negative_transfer, **history}
 
     def save(self, folder: str | Path) -> Path:
         """Write `report.json` into `folder`; returns its path."""

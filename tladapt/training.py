@@ -1,10 +1,11 @@
 """The loop: one stage after another, every domain scored before the first and after each."""
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, wraps
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 from torch.optim import Adam, Optimizer
 
@@ -13,6 +14,7 @@ from tladapt.choices import PRECISIONS, REMEMBERED
 from tladapt.display.progress import bars
 from tladapt.domains import Domain
 from tladapt.evaluation import Evaluator
+from tladapt.history import facts, taken
 from tladapt.labelshift import alarms, label_shifts, stored, too_many_classes
 from tladapt.learning import learn
 from tladapt.lengths import lengths
@@ -28,6 +30,7 @@ from tladapt.task import Task
 from tladapt.tasks import Classification
 
 P = ParamSpec("P")
+KINDS = {"source": "labelled", "target": "unlabelled"}
 
 
 def cosine(progress: float) -> float:
@@ -94,7 +97,7 @@ def train(
     scenario : str
         A name for the report.
     progress : bool, optional
-        Progress bars; by default only where standard error is a terminal.
+        Progress on standard error: bars on a terminal, else a line now and then; False: none.
 
     Raises
     ------
@@ -135,6 +138,11 @@ def train(
         with seeded(seed):
             past.scores = past.scores or [evaluator.scores(model, set())]
 
+        about: dict[str, Any] = facts(
+            model, stream, evaluator.domains, epochs=epochs, batch_size=batch_size, lr=lr, optimizer=optimizer,
+            schedule=schedule, task=task, learned=learned,
+        )  # fmt: skip
+
         def report() -> Report:
             return Report(
                 scenario=scenario, method=repr(method), seed=seed, metric=task.metric, share=task.share,
@@ -143,15 +151,16 @@ def train(
                 remembers=method.remembers, precision=model.precision, domains=list(numbers),
                 environment=environment(model.device.type), stages=_names(stream[: past.stage]),
                 first=[i if i < past.stage else len(stream) for i in first],
-                scores=list(past.scores), notes=found.notes + past.notes + alarms(past.shifts),
-                label_shift=stored(past.shifts),
-                seconds=run.seconds,
+                scores=list(past.scores), notes=found.notes + past.notes, warnings=alarms(past.shifts),
+                label_shift=stored(past.shifts), seconds=run.seconds, history=copy.deepcopy(past.history),
+                training={**about, "steps": [taken(record) for record in past.history]},
             )  # fmt: skip
 
         if run.over(model.eval(), method):
             yield report()
-        with bars(progress) as bar:
-            teach = partial(learn, model, method, lr=lr, optimizer=optimizer, schedule=schedule, run=run, bar=bar)
+        with bars(progress, f"{scenario}, seed {seed}" if scenario else "") as bar:
+            teach = partial(learn, model, method, lr=lr, optimizer=optimizer, schedule=schedule, run=run, bar=bar,
+                            stages=len(stream))  # fmt: skip
             for index in range(past.stage, len(stream)):
                 seen, domains = {i for i, stage in enumerate(first) if stage <= index}, members(stream[index])
                 stage = Stage(
@@ -161,11 +170,12 @@ def train(
                 if not run.inside(index):
                     past.shifts |= label_shifts(model, stage)
                     past.notes += too_many_classes(model, stage)
+                past.record(index, stage.name)
                 with seeded(generator(seed, index, "stage").initial_seed()):
                     if index < learned or not teachable[index]:
                         past.notes += _looked_at(model, method, stage, index < learned)
                     elif idle := teach(stage, steps=planned[index]):
-                        past.notes.append(f"stage {index} ({stage.name}): {', '.join(idle)} had nothing to act on")
+                        past.notes += _inactive(method, stage, idle, len(stream))
                     past.scores.append(evaluator.scores(model, seen))
                 past.stage = index + 1
                 if past.stage == len(stream):
@@ -181,7 +191,26 @@ def _looked_at(model: Model, method: Method, stage: Stage, past: bool) -> list[s
     if past:
         model.meet(stage.ids)
         return []
-    return [f"stage {stage.index} ({stage.name}): nothing to learn from; the model is as it was"]
+    return [
+        f"stage {stage.index + 1} ({stage.name}): nothing was learned, as it has no labels and the method needs them"
+    ]
+
+
+def _inactive(method: Method, stage: Stage, idle: Sequence[str], stages: int) -> list[str]:
+    """The terms that were inactive where one would not expect it.
+
+    In the first of several stages that is expected of a term that needs what is missing there, or earlier stages.
+    """
+    present = {"source" if pool.labelled else "target" for pool in stage.pools}
+    lines = []
+    for name in idle:
+        needs = method.terms[name].needs
+        if stage.index == 0 and stages > 1 and not (needs and needs <= present):
+            continue
+        missing = [KINDS[kind] for kind in sorted(needs - present)]
+        reason = f": no {' and no '.join(missing)} samples in this stage" if missing else ""
+        lines.append(f"stage {stage.index + 1} ({stage.name}): {name} was inactive{reason}")
+    return lines
 
 
 def _first(stream: Stream, domains: Iterable[str]) -> list[int]:

@@ -160,6 +160,7 @@ def _compare(compare: argparse.ArgumentParser) -> None:
 
 
 def _resume(what: "argparse._ArgumentGroup") -> None:
+    what.add_argument("--quiet", action="store_true", help="show no progress on standard error")
     what.add_argument(
         "--resume", type=path, metavar="DIR", help="go on with what was begun with --out DIR, by its arguments"
     )

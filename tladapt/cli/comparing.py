@@ -21,6 +21,7 @@ def compare(options: argparse.Namespace) -> None:
     found = comparison.compare(
         partial(described, options), methods, seeds=options.seeds, baselines=options.baselines,
         batchnorm=options.batchnorm, jobs=options.jobs, out=options.out,
+        progress=False if options.quiet else None,
     )  # fmt: skip
     if options.json:
         print(json.dumps(found.to_dict(), allow_nan=False))

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,6 +15,7 @@ from tladapt.storage.files import write_json
 
 SCHEMA = 1
 NAME = "arguments.json"
+ELSEWHERE = ("command", "out", "every", "resume", "typed", "json", "quiet")  # decide nothing about what is learned
 SIZE, THREADS = 2**20, 1024  # bytes of the file, and threads, at most
 
 
@@ -37,16 +39,28 @@ def resumed(options: argparse.Namespace, typed: Sequence[str]) -> argparse.Names
         return options
     folder, command = options.resume, options.command
     for name, default in vars(parser().parse_args([command])).items():
-        if name != "resume" and getattr(options, name) != default:
+        if name not in ("resume", "quiet") and getattr(options, name) != default:
             said = name.upper() if name == "scenario" else f"--{name.replace('_', '-')}"
             raise ValueError(f"--resume {folder}: every other argument comes from there; leave out {said}")
     found, place = _kept(folder, command)
+    found.quiet = options.quiet
     found.out, found.resume, found.typed = folder.absolute(), None, []  # what is kept there stays as it is
     try:
         os.chdir(place)  # from where its paths were given
     except OSError as error:
         raise ValueError(f"--resume {folder}: begun in {place}, which is not there ({error.strerror})") from error
     return found
+
+
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that differ from their defaults and decide what is learned."""
+    defaults = vars(parser().parse_args([options.command]))
+    found = {name: getattr(options, name) for name in defaults if name not in ELSEWHERE}
+    return {
+        name: str(value) if isinstance(value, torch.device) else value
+        for name, value in found.items()
+        if value != defaults[name]
+    }
 
 
 def refuse_other_form(options: argparse.Namespace) -> None:

@@ -5,12 +5,13 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from tladapt.cli.describing import described, writable
 from tladapt.cli.expression import parse_method
-from tladapt.cli.resuming import begun, refuse_other_form
+from tladapt.cli.resuming import begun, given, refuse_other_form
 from tladapt.display.console import show
 from tladapt.display.table import ceiling
 from tladapt.method import Method
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
         model = _network(options, scenario, seeds[0])
         best = scenario.run(
             Method(), seed=seeds[0], model=model, baseline="ceiling", every=options.every,
-            checkpoint=options.out and options.out / "ceiling",
+            checkpoint=options.out and options.out / "ceiling", progress=progress_of(options),
         )  # fmt: skip
         report.ceiling = {"old": best.old, "new": best.new, "average": best.average, "seed": seeds[0]}
         show(*ceiling(report))
@@ -56,17 +57,17 @@ def _run(options: argparse.Namespace, scenario: Scenario, method: Method, seed: 
     model = _network(options, scenario, seed)
     reports = scenario.train(
         method, seed=seed, model=model, baseline=options.baseline, may_remember=options.may_remember,
-        checkpoint=folder, every=options.every,
+        checkpoint=folder, every=options.every, progress=progress_of(options),
     )  # fmt: skip
     begun(options)  # not before what is there has been seen to be the same run
     try:
-        *_, report = map(partial(_keep, folder), reports)
+        *_, report = map(partial(_keep, folder, given(options)), reports)
     except FloatingPointError:
         if folder is not None:
             model.save(folder / "model")
         raise
     if report.new is not None and scenario.unlabelled and options.baseline is None:
-        report = _keep(folder, report.beside(_source_only(options, scenario, seed, folder)))
+        report = _keep(folder, given(options), report.beside(_source_only(options, scenario, seed, folder)))
     if folder is not None:
         model.save(folder / "model")
         _draw(report, folder)
@@ -77,11 +78,17 @@ def _source_only(options: argparse.Namespace, scenario: Scenario, seed: int, fol
     """Run the baseline that the gain on the new domains is measured against."""
     return scenario.run(
         Method(), seed=seed, model=_network(options, scenario, seed), baseline="source-only", every=options.every,
-        checkpoint=folder and folder / "source-only",
+        checkpoint=folder and folder / "source-only", progress=progress_of(options),
     )  # fmt: skip
 
 
-def _keep(folder: Path | None, report: Report) -> Report:
+def progress_of(options: argparse.Namespace) -> bool | None:
+    """Whether progress is shown: never with --quiet, else as standard error allows."""
+    return False if options.quiet else None
+
+
+def _keep(folder: Path | None, arguments: dict[str, Any], report: Report) -> Report:
+    report.arguments = arguments
     if folder is not None:
         report.save(folder)
     return report

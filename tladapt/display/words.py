@@ -58,7 +58,7 @@ def figure_words(report: Report) -> list[tuple[str, str, str]]:
         ("transfer", "transfer", _transfer(report)),
         ("against_source_only", "vs source-only", _against(report)),
         ("forgetting", "forgetting", _forgetting(report)),
-        ("forward_transfer", "forward transfer", "gained on domains before they were learned, over the start"),
+        ("forward_transfer", "forward transfer", "gained on domains before they were learned"),
     ]
     hidden = {"transfer", "forward_transfer"} if report.increment == "class" else set()
     return [row for row in rows if row[0] not in hidden]
@@ -83,20 +83,20 @@ def _against(report: Report) -> str:
     unit = 100 if report.share else 1
     bounds = "" if interval is None else f" (95 %: {unit * interval[0]:+.3g} to {unit * interval[1]:+.3g})"
     if report.negative_transfer:
-        return f"new domains lower than without adaptation{bounds}"
+        return f"worse than without adaptation{bounds}"
     if interval is not None and interval[0] <= 0 <= interval[1]:
-        return f"no clear difference to training without adaptation{bounds}"
+        return f"no clear difference{bounds}"
     side = "gained" if value > 0 else "lost"
-    return f"{_points(report)} {side} on the new domains by adaptation{bounds}"
+    return f"{_points(report)} {side} by adaptation{bounds}"
 
 
 def _forgetting(report: Report) -> str:
     value = report.forgetting or 0.0
     if _nothing(report, value):
-        return "nothing lost on the old domains since they were learned"
+        return "nothing was lost on the old domains"
     if value > 0:
-        return f"{_points(report)} lost on the old domains since they were learned"
-    return "below 0: the old domains improved after they were learned"
+        return f"{_points(report)} lost on the old domains since learned"
+    return "below 0: the old domains improved since learned"
 
 
 def _nothing(report: Report, value: float) -> bool:

@@ -88,7 +88,7 @@ class Scenario:
         checkpoint, every, checkpoint_id, strict : optional
             A folder to keep the run in, and how to resume the one that is in it; see `fit`.
         progress : bool, optional
-            Progress bars; by default only where standard error is a terminal.
+            Progress on standard error: bars on a terminal, else a line now and then; False: none.
         """
         stream = self.stream if baseline is None else self.baseline(baseline)
         return train(

@@ -14,6 +14,7 @@ import numpy as np
 
 from tladapt.display.progress import DivergedError
 from tladapt.domains import Domain
+from tladapt.history import Losses, begun
 from tladapt.labelshift import LabelShift
 from tladapt.method import Method
 from tladapt.model import Model
@@ -39,6 +40,13 @@ class Past:
     notes: list[str] = field(default_factory=list)
     shifts: dict[str, LabelShift] = field(default_factory=dict)
     seconds: float = 0.0
+    history: list[Losses] = field(default_factory=list)
+
+    def record(self, stage: int, name: str) -> Losses:
+        """The losses of a stage, which is the current one; those of stages without training stay empty."""
+        while len(self.history) <= stage:
+            self.history.append(begun(name))
+        return self.history[stage]
 
     @classmethod
     def of(cls, kept: Any, stages: int, domains: int) -> "Past":
