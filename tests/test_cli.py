@@ -282,8 +282,10 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def test_no_progress_is_shown_where_there_is_no_terminal(capfd):
+def test_lines_are_shown_where_there_is_no_terminal_and_none_with_quiet(capfd):
     main(["run", "digits", "--steps", "1", "--json"])
+    assert "digits, seed 0: upright + slanted 1/1: task " in capfd.readouterr().err
+    main(["run", "digits", "--steps", "1", "--json", "--quiet"])
     assert capfd.readouterr().err == ""
 
 

@@ -1,5 +1,6 @@
 """Tables, pictures and progress bars."""
 
+import io
 import math
 import re
 from dataclasses import replace
@@ -13,6 +14,7 @@ from matplotlib.patches import Rectangle
 from tladapt import DANN, Domain, Replay, Report, adaptation, fit
 from tladapt.backbones import mlp
 from tladapt.display.plots import forgetting_curves, heat_map
+from tladapt.display.progress import Lines
 from tladapt.display.table import percent, shown, unit
 
 REPORT = Report(
@@ -136,13 +138,48 @@ def run(name: str = "web", **options) -> None:
     fit(mlp(4, (8,), classes=2), adaptation(source, target), DANN() + Replay(9), steps=3, **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"progress": False}, {"progress": None}], ids=str)
-def test_nothing_is_printed_where_there_is_no_terminal(options, capsys):
-    run(**options)
+def test_nothing_is_printed_without_progress(capsys):
+    run(progress=False)
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_bars_name_stage_steps_and_loss_terms(capsys):
+@pytest.mark.parametrize("options", [{}, {"progress": None}, {"progress": True}], ids=str)
+def test_where_there_is_no_terminal_a_line_ends_every_stage(options, capsys):
+    run(**options)
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["web 3/3", "web + phone 3/3"]
+    assert all(re.search(r"task \d\.\d{3}  DANN \d\.\d{3}  Replay .* \(0:0\d\)$", line) for line in lines)
+
+
+def test_lines_tell_the_way_at_most_ten_times(monkeypatch):
+    clock = iter(range(0, 10_000, 2))
+    monkeypatch.setattr("tladapt.display.progress.time.monotonic", lambda: next(clock))
+    stream = io.StringIO()
+    lines = Lines(stream, "digits, seed 3")
+    number = lines.add_task("web", total=200)
+    for done in range(1, 201):
+        lines.update(number, completed=done, losses=f"task {done}")
+    written = stream.getvalue().splitlines()
+    assert len(written) == 10
+    assert written[0].startswith("digits, seed 3: web 20/200: task 20 (")
+    assert "about" in written[0]
+    assert written[-1].startswith("digits, seed 3: web 200/200: task 200 (")
+    assert "left" not in written[-1]
+
+
+def test_a_stage_that_ends_early_says_so():
+    stream = io.StringIO()
+    lines = Lines(stream)
+    number = lines.add_task("web", total=200)
+    lines.update(number, completed=7)
+    lines.end(number)
+    lines.end(number)
+    assert stream.getvalue() == "web 7/200 (0:00, about 0:00 left)\n"
+
+
+def test_the_lines_name_stage_steps_and_loss_terms(capsys):
     run(progress=True)
     out, err = capsys.readouterr()
     assert out == ""

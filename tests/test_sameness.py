@@ -248,7 +248,7 @@ def refused(capsys, *arguments: object) -> str:
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in arguments])
     assert ended.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    *_, line = capsys.readouterr().err.splitlines()
     return line
 
 

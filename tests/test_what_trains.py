@@ -198,4 +198,4 @@ class Late(Method):
 
 def test_only_what_is_idle_at_every_step_is_called_so():
     assert fit(network(), [domain()], Late() + HeadFirst(), steps=4).notes == []
-    assert fit(network(), [domain()], Late(), steps=1).notes == ["stage 0 (a): Late had nothing to act on"]
+    assert fit(network(), [domain()], Late(), steps=1).notes == ["stage 1 (a): Late was inactive"]

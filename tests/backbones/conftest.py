@@ -37,7 +37,7 @@ def life(tmp_path: Path) -> Callable[..., None]:
             assert moved.isfinite().all()
             assert moved.abs().max() > 0
             assert all(score is not None for row in report.scores for score in row)
-            acting = [note for note in report.notes if "stage 0" not in note]
+            acting = [note for note in report.notes if "stage 1" not in note]
             assert acting == []  # every term had something to act on
         model.save(tmp_path / "saved")
         assert torch.equal(outputs(Model.load(tmp_path / "saved"), new), outputs(model, new))

@@ -197,7 +197,7 @@ def test_the_old_model_is_held_to_and_source_and_target_are_aligned(folder: Path
     old, new = mirrored(folder, "low", 2), mirrored(folder, "high", 15)
     model = translation(folder, LENGTH)
     report = fit(model, [*adaptation(old, new), mirrored(folder, "all", 5)], DANN() + LwF(), steps=2, task=task(folder))
-    assert [note for note in report.notes if "stage 1" in note] == []
+    assert [note for note in report.notes if "stage 2" in note] == []
 
 
 def test_it_learns_to_turn_other_texts_around(folder: Path):

@@ -93,7 +93,7 @@ def test_without_a_method_nothing_is_learned(make_model: Callable, make_domain: 
     without = fit(model, [domain.unlabelled()], Method(), steps=3, task=Representation())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert labelled.scores[0] == labelled.scores[1] == without.scores[1]
-    assert without.notes == ["stage 0 (a): nothing to learn from; the model is as it was"]
+    assert without.notes == ["stage 1 (a): nothing was learned, as it has no labels and the method needs them"]
 
 
 def test_methods_act_on_it_beside_one_that_learns(life: Callable, make_model: Callable, make_domain: Callable):
