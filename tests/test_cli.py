@@ -37,9 +37,10 @@ def wide_terminal() -> Iterator[None]:
 
 
 def printed(*arguments: object) -> str:
-    """What a command prints; nothing may go to standard error."""
+    """What a command prints; nothing but progress may go to standard error."""
+    quiet = ["--quiet"] if arguments[0] in ("run", "compare") else []
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-        main([str(argument) for argument in arguments])
+        main([*map(str, arguments), *quiet])
     assert err.getvalue() == ""
     return out.getvalue()
 
@@ -52,8 +53,11 @@ def kept_report(folder: Path) -> dict:
     return json.loads((folder / "report.json").read_text())
 
 
+APART = ("seconds", "environment", "ceiling", "arguments")
+
+
 def but_for_time(report: dict) -> dict:
-    return {name: value for name, value in report.items() if name not in ("seconds", "environment", "ceiling")}
+    return {name: value for name, value in report.items() if name not in APART}
 
 
 def weights(folder: Path) -> bytes:

@@ -155,7 +155,7 @@ def test_where_there_is_no_terminal_a_line_ends_every_stage(options, capsys):
 
 def test_lines_tell_the_way_at_most_ten_times(monkeypatch):
     clock = iter(range(0, 10_000, 2))
-    monkeypatch.setattr("tladapt.display.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("tladapt.display.progress._now", lambda: next(clock))
     stream = io.StringIO()
     lines = Lines(stream, "digits, seed 3")
     number = lines.add_task("web", total=200)

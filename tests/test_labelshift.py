@@ -71,9 +71,9 @@ def run(cut: bool) -> tuple[Report, Model]:
 
 def test_a_label_shift_is_warned_of_with_the_domain_and_none_without_one():
     shifted, even = run(True)[0], run(False)[0]
-    assert [note for note in shifted.notes if note.startswith("target: LABEL SHIFT by estimate (distance 0.")]
+    assert [line for line in shifted.warnings if line.startswith("target: LABEL SHIFT by estimate (distance 0.")]
     assert "LABEL SHIFT" in str(shifted)
-    assert not [note for note in even.notes if "LABEL SHIFT" in note]
+    assert even.warnings == []
     assert even.label_shift["target"]["distance"] < 0.1
     assert set(even.label_shift) == {"target"}
 

@@ -633,7 +633,7 @@ def on_the_model(method: Method) -> set[str]:
 
 def noted(report: Report, method: Method, stage: int) -> list[str]:
     """The terms said to have had nothing to act on in a stage; whether those that act on the model are is not asked."""
-    found = [re.match(rf"stage {stage + 1} \(.*\): (\w+) was inactive", note) for note in report.notes]
+    found = [re.match(rf"stage {stage + 1} \(.*\): ([\w-]+) was inactive", note) for note in report.notes]
     return [match[1] for match in found if match and match[1] not in on_the_model(method)]
 
 

@@ -251,9 +251,7 @@ def test_an_unlabelled_domain_without_test_labels_adapts_and_the_report_says_so(
 def test_a_stage_without_labels_and_without_a_term_for_it_leaves_the_model_as_it_was():
     assert torch.equal(trained([A]), trained([A, B.unlabelled()]))
     report = fit(net(), [A, B.unlabelled()], EWC(), epochs=1)
-    assert report.notes == [
-        "stage 2 (b): nothing was learned, as it has no labels and the method needs them"
-    ]
+    assert report.notes == ["stage 2 (b): nothing was learned, as it has no labels and the method needs them"]
 
 
 class Exploding(Method):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from tladapt.evaluation import backward_transfer, forgetting, forward_transfer, mean, spread
+from tladapt.history import Losses
 from tladapt.intervals import Interval, newcombe, student
 from tladapt.labelshift import mean_of
 
@@ -98,7 +99,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     training: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Losses] = field(default_factory=list)
     ceiling: dict[str, Any] = field(default_factory=dict)
     arguments: dict[str, Any] = field(default_factory=dict)
     label_shift: dict[str, dict[str, Any]] = field(default_factory=dict)

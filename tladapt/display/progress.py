@@ -10,7 +10,7 @@ from typing import TextIO
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import Tensor
 from torch.optim import Optimizer
@@ -35,14 +35,14 @@ class Lines:
         self.stream, self.title = stream, title
         self.tasks: list[_Line] = []
 
-    def add_task(self, description: str, *, total: int, losses: str = "") -> int:
+    def add_task(self, description: str, *, total: int, losses: str = "") -> TaskID:
         """A new task; returns its number."""
         name = f"{self.title}: {description}" if self.title else description
         self.tasks.append(_Line(name, total, losses))
-        return len(self.tasks) - 1
+        return TaskID(len(self.tasks) - 1)
 
     def update(
-        self, number: int, *, completed: int | None = None, advance: int | None = None, losses: str | None = None
+        self, number: TaskID, *, completed: int | None = None, advance: int | None = None, losses: str | None = None
     ) -> None:  # fmt: skip
         """Note how far a task is, and write a line where one is due."""
         line = self.tasks[number]
@@ -51,7 +51,7 @@ class Lines:
         if line.due():
             self._write(line.said())
 
-    def end(self, number: int) -> None:
+    def end(self, number: TaskID) -> None:
         """Write the last line of a task that ends before its total."""
         line = self.tasks[number]
         if line.written < line.completed:
@@ -71,12 +71,12 @@ class _Line:
     losses: str
     completed: int = 0
     written: int = 0
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: _now())
     last: float = -math.inf
 
     def due(self) -> bool:
         """Whether a line is to be written: at the end; else after a tenth of the task, and not every moment."""
-        now = time.monotonic()
+        now = _now()
         tenth = self.completed - self.written >= self.total / 10
         if self.completed < self.total and not (tenth and now - max(self.last, self.began) >= PAUSE):
             return False
@@ -84,12 +84,16 @@ class _Line:
 
     def said(self) -> str:
         """The line; what remains is estimated from what was done since the start."""
-        self.last, self.written = time.monotonic(), self.completed
+        self.last, self.written = _now(), self.completed
         elapsed = self.last - self.began
         rest = elapsed * (self.total - self.completed) / max(1, self.completed)
         remaining = f", about {_clock(rest)} left" if self.completed < self.total else ""
         losses = f": {self.losses}" if self.losses else ""
         return f"{self.description} {self.completed}/{self.total}{losses} ({_clock(elapsed)}{remaining})"
+
+
+def _now() -> float:
+    return time.monotonic()
 
 
 def _clock(seconds: float) -> str:

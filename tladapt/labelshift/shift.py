@@ -148,8 +148,8 @@ def too_many_classes(model: Model, stage: Stage) -> list[str]:
     if not (stage.index and targets and len(targets) < len(stage.pools)) or len(model.classes) <= MOST_CLASSES:
         return []
     return [
-        f"stage {stage.index + 1} ({stage.name}): label shift is not estimated for {len(model.classes)} classes (at most "
-        f"{MOST_CLASSES})"
+        f"stage {stage.index + 1} ({stage.name}): label shift is not estimated for "
+        f"{len(model.classes)} classes (at most {MOST_CLASSES})"
     ]
 
 
