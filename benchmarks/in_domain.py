@@ -3,8 +3,8 @@
     TLADAPT_DATA=DIR python benchmarks/in_domain.py [--seeds 3] [--sets NAME ...] [--out benchmarks/results]
                                                     [-- OPTIONS OF tladapt run]
 
-Writes twelve shared data sets into a temporary folder, as CSV files or as folders of images, and calls `tladapt run
---source LABELLED --target UNLABELLED`. The score is the accuracy on the rows of the source that the command held out. The
+Writes twelve shared data sets into a temporary folder, as CSV files or as folders of images, and calls `tladapt run`
+with --source LABELLED --target UNLABELLED. The score is the accuracy on the rows of the source that it held out. The
 linear model is scikit-learn's logistic regression, with its defaults, on the same features of the same rows. Writes
 `in_domain.md`; every finished run is kept in `runs/in_domain.json`.
 """
@@ -46,14 +46,17 @@ def main() -> None:
     kept = Kept(Path("runs") / "in_domain.json", made_by())
     command = " ".join(["python benchmarks/in_domain.py", f"--seeds {options.seeds}", *options.more])
     versions = ", ".join(map(" ".join, environment().items()))
+    scored = f"accuracy on held-out rows of the source in %, mean ± sd over seeds 0-{options.seeds - 1}"
     lines = [
-        f"`{command}`; {versions}; accuracy on held-out rows of the source in %, mean ± sd over seeds 0-{options.seeds - 1}",
+        f"`{command}`; {versions}; {scored}",
         "", "| | steps | after the source's stage | at the end | logistic regression | at the end, minus it |",
         "|---|---|---|---|---|---|",
     ]  # fmt: skip
     below = list[str]()
     for name in options.sets:
-        runs = [kept(f"{name} | {seed} | {options.more}", one, name, seed, options.more) for seed in range(options.seeds)]
+        runs = [
+            kept(f"{name} | {seed} | {options.more}", one, name, seed, options.more) for seed in range(options.seeds)
+        ]
         first, last, linear = ([run[what] for run in runs] for what in ("first", "last", "linear"))
         change = mean(last) - mean(linear)
         below += [name] if change < -MARGIN else []
@@ -82,7 +85,9 @@ def one(name: str, seed: int, more: list[str]) -> dict[str, object]:
 def linear(scenario) -> float:  # type: ignore[no-untyped-def]
     """The accuracy of logistic regression on the test rows of the source."""
     (source,) = members(scenario.stream[0])
-    (x, y), (test, wanted) = ((part.x.flatten(1).double().numpy(), part.y.numpy()) for part in (source.train, source.test))
+    (x, y), (test, wanted) = (
+        (part.x.flatten(1).double().numpy(), part.y.numpy()) for part in (source.train, source.test)
+    )
     if source.train.x.dtype == torch.uint8:
         x, test = x / 255, test / 255
     with warnings.catch_warnings():

@@ -149,8 +149,13 @@ def proxy_intents() -> Proxy:
 def proxy_news() -> Proxy:
     """Training articles of AG News, in no scenario."""
     folder = data_folder() / "olora" / "agnews"
-    rows, classes = (json.loads(gzip.open(Path(folder) / f"{name}.json.gz").read()) for name in ("train", "labels"))
+    rows, classes = (_json(folder / f"{name}.json.gz") for name in ("train", "labels"))
     return of_texts([row["sentence"] for row in rows], [classes.index(row["label"]) for row in rows])
+
+
+def _json(path: Path) -> Any:
+    with gzip.open(path) as file:
+        return json.load(file)
 
 
 PROXIES: dict[str, Callable[[], Proxy]] = {

@@ -332,7 +332,7 @@ def test_a_scenario_has_the_name_that_it_is_asked_for_by(name):
 def test_but_changes_a_copy(scenario):
     changed = scenario.but(steps=7, lr=0.5)
     assert (changed.steps, changed.lr, changed.name) == (7, 0.5, "digits")
-    assert (scenario.steps, scenario.lr) == (300, 1e-3)
+    assert (scenario.steps, scenario.lr) == (300, None)
     with pytest.raises(TypeError, match="stepps"):
         scenario.but(stepps=7)
 

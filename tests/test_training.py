@@ -120,10 +120,12 @@ def test_points_that_are_easy_to_tell_apart_are_learned():
     assert report.scores[-1] == [1.0]
 
 
-@pytest.mark.parametrize(("length", "steps"), [({"epochs": 3}, 12), ({"steps": 5}, 5), ({}, 40)])
-def test_a_stage_is_as_long_as_it_is_told_and_ten_epochs_otherwise(length, steps):
+@pytest.mark.parametrize(
+    ("length", "steps"), [({"epochs": 3}, 12), ({"steps": 5}, 5), ({}, 300), ({"batch_size": 1}, 320)]
+)
+def test_a_stage_is_as_long_as_it_is_told_and_otherwise_ten_epochs_or_300_steps(length, steps):
     method = Counting()
-    fit(net(), [A], method, batch_size=8, **length)  # 32 rows
+    fit(net(), [A], method, **{"batch_size": 8, **length})  # 32 rows
     assert method.progress == [step / steps for step in range(steps)]
 
 

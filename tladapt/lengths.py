@@ -6,7 +6,8 @@ from numbers import Integral
 from tladapt.domains import Domain
 from tladapt.streams import Stream, members
 
-EPOCHS = 10  # passes over the largest part of a stage, where nothing else is said
+EPOCHS = 10  # passes over the largest part of a stage, where nothing else is said,
+STEPS = 300  # but no fewer steps than this
 
 
 def lengths(
@@ -19,7 +20,8 @@ def lengths(
     stream : list of Domain or tuple of Domain
         The stages.
     epochs : int, optional
-        Passes over the largest labelled or unlabelled part of each stage (default 10).
+        Passes over the largest labelled or unlabelled part of each stage. By default ten, and more where that would be
+        fewer than 300 steps: ten passes over 250 rows are 40 steps, after which no network has learned them.
     steps : int or sequence of int, optional
         The steps of every stage, or one number per stage; instead of `epochs`.
     batch_size : int
@@ -36,13 +38,15 @@ def lengths(
     >>> small = Domain("small", (torch.zeros(90, 2), [0, 1] * 45), None)
     >>> large = Domain("large", (torch.zeros(300, 2), [0, 1] * 150), None)
     >>> lengths([small, (small, large)], batch_size=64), lengths([small, large], steps=[5, 7])
-    ([20, 50], [5, 7])
+    ([300, 300], [5, 7])
+    >>> lengths([small, (small, large)], epochs=10)
+    [20, 50]
     """
     if epochs is not None and steps is not None:
         raise ValueError("epochs and steps: give one of them")
     if steps is None:
-        passes = EPOCHS if epochs is None else epochs
-        return [passes * steps_per_pass(members(stage), batch_size) for stage in stream]
+        passes = [steps_per_pass(members(stage), batch_size) for stage in stream]
+        return [max(EPOCHS * once, STEPS) if epochs is None else epochs * once for once in passes]
     several = isinstance(steps, Sequence) and not isinstance(steps, str)
     given = list(steps) if several else [steps] * len(stream)
     if len(given) != len(stream):

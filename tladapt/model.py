@@ -90,6 +90,8 @@ class Model(nn.Module):
         The task that the model was trained on last, set by `fit` and saved with the model; None before any training.
     domains : tuple of str
         The names of the domains that it was trained on or scored on, in the order of their numbers; set by `fit`.
+    lr : float
+        The learning rate that `fit` takes where none is given: 0.001, unless the builder of the network knows better.
     precision : {"float32", "bfloat16"}
         What the layers compute in, by torch's autocast where it is not "float32"; weights and outputs stay in single
         precision. Set by `fit(precision=...)`, and saved with the model.
@@ -112,6 +114,7 @@ class Model(nn.Module):
         self.task: Any = None
         self.domains: tuple[str, ...] = ()
         self.precision = "float32"
+        self.lr = 1e-3
         self.rates: dict[nn.Parameter, float] = {}  # factors of the learning rate; 1 for the others
         self._held: dict[nn.Module, list[nn.Parameter]] = {}
         self._whole_numbers: bool | None = None  # whether the network reads them; None: not known yet

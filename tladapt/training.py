@@ -40,7 +40,7 @@ def cosine(progress: float) -> float:
 
 def train(
     model: Model, stream: Stream, method: Method | None = None, *, epochs: int | None = None,
-    steps: int | Sequence[int] | None = None, batch_size: int = 64, lr: float = 1e-3,
+    steps: int | Sequence[int] | None = None, batch_size: int = 64, lr: float | None = None,
     optimizer: Callable[..., Optimizer] = Adam, schedule: Callable[[float], float] = cosine,
     increment: str = "domain", task: Task | None = None,
     evaluate: Sequence[Domain] | None = None, learned: int = 0, precision: str | None = None, seed: int = 0,
@@ -65,7 +65,9 @@ def train(
         The length of a stage in steps of the optimiser: one number for all stages, or one for each.
     batch_size : int
         Rows per step from the labelled, and from the unlabelled, part of every domain of the stage.
-    lr, optimizer, schedule
+    lr : float, optional
+        The learning rate at the start of a stage; by default what suits the network, `model.lr`.
+    optimizer, schedule
         `optimizer(parameters, lr=lr)` is built anew for every stage; `schedule` maps progress in [0, 1) to a
         factor of lr.
     increment : {"domain", "class", "task"}
@@ -111,6 +113,7 @@ def train(
     check_numbers(epochs=epochs, batch_size=batch_size, lr=lr, every=every, seed=seed, learned=learned)
     check_learned(learned, len(stream))
     seed, method, task = int(seed), method or Method(), task or Classification()
+    lr = model.lr if lr is None else lr
     check_choice("precision", precision or model.precision, PRECISIONS)
     check_choice("may_remember", may_remember, REMEMBERED)
     _check_memory(method, may_remember)

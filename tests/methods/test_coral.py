@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tladapt import CORAL, Method, Output
-from tladapt.methods.coral import coral, covariance
+from tladapt.methods.coral import coral, covariance, relative_coral
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -47,16 +47,50 @@ def test_the_gradient_is_right():
     assert torch.autograd.gradcheck(coral, (x, y))
 
 
+def test_relative_to_their_size_covariances_are_at_most_one_apart():
+    x, y = rows(9, 0).double(), rows(12, 1).double()
+    here, there = torch.cov(x.T), torch.cov(y.T)
+    expected = (here - there).square().sum() / (here.square().sum() + there.square().sum())
+    torch.testing.assert_close(relative_coral(x, y), expected)
+    assert relative_coral(x, x) == 0
+    assert 0 < relative_coral(x, y) < 1
+    assert relative_coral(x, 1e-3 * x) == pytest.approx(1, abs=1e-5)
+
+
+def test_relative_to_their_size_neither_scale_nor_repeated_features_count():
+    x, y = rows(9, 0).double(), rows(12, 1).double()
+    torch.testing.assert_close(relative_coral(1000 * x, 1000 * y), relative_coral(x, y))
+    torch.testing.assert_close(relative_coral(x.repeat(1, 8), y.repeat(1, 8)), relative_coral(x, y))
+    narrow, wide = (torch.randn(2, 512, d, generator=torch.Generator().manual_seed(0)) for d in (8, 64))
+    scale = torch.tensor([1.0, 3.0])
+    apart = [relative_coral(a, b * scale.repeat(a.shape[1] // 2)) for a, b in (narrow, wide)]
+    assert apart[1] == pytest.approx(apart[0].item(), rel=0.15)
+
+
+def test_constant_features_are_at_no_distance():
+    x = torch.ones(5, 3, requires_grad=True)
+    found = relative_coral(x, torch.zeros(4, 3))
+    found.backward()
+    assert found == 0
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
+def test_its_gradient_is_right_too():
+    x, y = rows(4, 0, 3).double().requires_grad_(), rows(5, 1, 3).double().requires_grad_()
+    assert torch.autograd.gradcheck(relative_coral, (x, y))
+
+
 def test_the_weight_is_a_factor():
     source, target = Output(rows(4, 0), rows(4, 0)), Output(rows(7, 1), rows(7, 1))
-    expected = 2.5 * coral(source.features, target.features)
+    expected = 2.5 * relative_coral(source.features, target.features)
     torch.testing.assert_close(CORAL(2.5).discrepancy(source, target, 0.3), expected)
 
 
 def test_it_compares_labelled_and_unlabelled_rows(make_model: Callable, stages: list):
     model, batch = make_model(), stages[1].batch(0)
     features = model(batch.x).features
-    torch.testing.assert_close(CORAL().loss(model, batch, model(batch.x)), coral(features[:8], features[8:]))
+    torch.testing.assert_close(CORAL().loss(model, batch, model(batch.x)), relative_coral(features[:8], features[8:]))
 
 
 def test_it_helps_where_the_spread_misleads(misled: Callable):

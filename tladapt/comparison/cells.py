@@ -142,11 +142,12 @@ def fingerprint(scenario: Scenario, checkpoint_id: str | None = None) -> dict[st
     """
     inside = describer(lenient=checkpoint_id is not None)
     how = [setting(inside, name, getattr(scenario, name)) for name in ("optimizer", "schedule", "task")]
-    content = [network(inside, scenario.model()), data_identity(scenario.stream)]
+    model = scenario.model()
+    content = [network(inside, model), data_identity(scenario.stream)]
     return {
         "scenario": scenario.name, "stages": len(scenario.stream), "domains": len(domains_of(scenario.stream)),
         "increment": scenario.increment, "steps": scenario.lengths(),
-        "batch_size": scenario.batch_size, "lr": scenario.lr, "learned": scenario.learned,
+        "batch_size": scenario.batch_size, "lr": scenario.lr or model.lr, "learned": scenario.learned,
         "how": _digest(how), "content": _digest(content), "checkpoint_id": checkpoint_id,
     }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Correlation alignment."""
 
+import torch
 from torch import Tensor
 
 from tladapt.methods.alignment import Alignment
@@ -10,7 +11,10 @@ from tladapt.model import Output
 class CORAL(Alignment):
     r"""Equal covariances of source and target features.
 
-    .. math:: \mathcal{L} = \frac{w}{4 d^2} \lVert C_S - C_T \rVert_F^2
+    .. math:: \mathcal{L} = w\,\frac{\lVert C_S - C_T \rVert_F^2}{\lVert C_S \rVert_F^2 + \lVert C_T \rVert_F^2}
+
+    It is 0 where the covariances are equal, at most w, and does not change with the scale of the features. The same
+    weight therefore acts alike on narrow and on wide networks.
 
     Parameters
     ----------
@@ -19,7 +23,9 @@ class CORAL(Alignment):
 
     Notes
     -----
-    Differences from the paper: it acts on the input of the head, the paper on its output. Page: methods/coral.py.
+    Differences from the paper: it acts on the input of the head, the paper on its output. The paper divides by
+    :math:`4 d^2` (`coral`), for d features; on the hundreds of features before a head hardly anything is left of it.
+    Page: methods/coral.py.
 
     References
     ----------
@@ -32,14 +38,27 @@ class CORAL(Alignment):
         self.weight = weight
 
     def discrepancy(self, source: Output, target: Output, progress: float) -> Tensor:
-        """The weighted squared distance of the covariances."""
-        return self.weight * coral(source.features, target.features)
+        """The weighted squared distance of the covariances, relative to their size."""
+        return self.weight * relative_coral(source.features, target.features)
+
+
+def relative_coral(source: Tensor, target: Tensor) -> Tensor:
+    """Return the squared Frobenius distance of two covariances, divided by the sum of their squares; shape ().
+
+    It is 0 where neither sample varies.
+
+    >>> x = torch.tensor([[0.0, 0.0], [2.0, 0.0]])  # variances 2 and 0
+    >>> relative_coral(x, x[:, [1, 0]]).item(), relative_coral(x, 3 * x).item()  # 8 / 8, 16^2 / (2^2 + 18^2)
+    (1.0, 0.7804877758026123)
+    """
+    old, new = covariance(source), covariance(target)
+    size = old.square().sum() + new.square().sum()
+    return (old - new).square().sum() / size.clamp(min=torch.finfo(size.dtype).tiny)
 
 
 def coral(source: Tensor, target: Tensor) -> Tensor:
-    """The squared Frobenius distance of two covariances, divided by 4 d^2; (n, d) and (m, d) give shape ().
+    """Return the distance of the paper: the squared Frobenius distance of two covariances, divided by 4 d^2; shape ().
 
-    >>> import torch
     >>> x = torch.tensor([[0.0, 0.0], [2.0, 0.0]])  # variances 2 and 0
     >>> coral(x, x[:, [1, 0]]).item()  # (2^2 + 2^2) / (4 * 2^2)
     0.5

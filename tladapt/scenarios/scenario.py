@@ -36,6 +36,8 @@ class Scenario:
         How a file becomes an input of the network (see `tladapt.readers.files`).
     epochs, steps : int, list of int, optional
         The length of the stages, of the methods and of the baselines alike; see `fit`.
+    lr : float, optional
+        The learning rate; by default the network's own, `Model.lr`.
     learned : int
         So many first stages are the past of the network, which comes trained.
     """
@@ -50,7 +52,7 @@ class Scenario:
     epochs: int | None = None
     steps: int | Sequence[int] | None = None
     batch_size: int = 64
-    lr: float = 1e-3
+    lr: float | None = None
     optimizer: Callable[..., Optimizer] = Adam
     schedule: Callable[[float], float] = cosine
     batchnorm: str = "joint"
