@@ -6,20 +6,20 @@ If a head is to serve two domains, their features should be distributed alike. C
 same covariance matrix, so that features vary, and vary together, in the target as they do in the source. There is
 nothing else to train and no kernel to choose :cite:p:`SunSaenko2016`.
 
-The objective, for covariances :math:`C_S, C_T` of :math:`d` features in the batch, beside the cross-entropy on the
+The objective, for the covariances :math:`C_S, C_T` of the features in the batch, beside the cross-entropy on the
 source:
 
-.. math:: \mathcal{L} = \frac{w}{4 d^2} \lVert C_S - C_T \rVert_F^2
+.. math:: \mathcal{L} = w\,\frac{\lVert C_S - C_T \rVert_F^2}{\lVert C_S \rVert_F^2 + \lVert C_T \rVert_F^2}
 """
 
 import inspect
 
 from tladapt import CORAL, Method
-from tladapt.methods.coral import coral
+from tladapt.methods.coral import relative_coral
 from tladapt.scenarios import digits, picture
 
 print(inspect.getsource(CORAL))
-print(inspect.getsource(coral))
+print(inspect.getsource(relative_coral))
 
 # %%
 # A small stream
@@ -86,7 +86,8 @@ print(report)
 #
 # Differences from the paper
 # --------------------------
-# 1. It acts on the input of the head; the paper, on its output.
+# 1. It acts on the input of the head; the paper, on its output. The paper divides by :math:`4 d^2` (``coral``), for d
+#    features, where this divides by the size of the covariances.
 # 2. The weight is fixed; the paper chooses it so that both losses end up about equal.
 # 3. The source is learned alone first, in a stage of its own; the paper trains on both from the first step.
 #
@@ -96,7 +97,7 @@ print(report)
 #   (BatchNorm with statistics per domain takes care of means.)
 # - Where source and target hold the classes in different proportions: their covariances should differ then.
 # - With wide features and small batches the covariances are mostly noise: of 64 rows, at most 63 of the 128 directions
-#   are seen at all. And as the factor is :math:`1 / 4 d^2`, a wider network needs a larger weight for the same effect.
+#   are seen at all.
 #
 # What it composes with
 # ---------------------

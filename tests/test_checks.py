@@ -56,7 +56,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"learned": -1}, "learned=-1: expected a whole number of at least 0"),
     ({"learned": 1}, "learned=1: expected fewer than the 1 stages of the stream"),
     ({"lr": "0.1"}, "lr='0.1': expected a positive number"),
-    ({"lr": None}, "lr=None: expected a positive number"),
     ({"lr": float("nan")}, "lr=nan: expected a positive number"),
     ({"lr": [0.1]}, r"lr=[0.1]: expected a positive number"),
     ({"schedule": None}, "schedule: expected a function of the progress in [0, 1), got None"),

@@ -112,7 +112,7 @@ def _check_term(term: Method) -> None:
 def check_numbers(**values: Any) -> None:
     """Raise an error for a length of training, a rate or a seed that is not a number of the right kind."""
     for name, value in values.items():
-        optional = name in ("epochs", "steps") and value is None
+        optional = name in ("epochs", "steps", "lr") and value is None
         expected = EXPECTED.get(name, "a positive whole number")
         if not optional and not RIGHT[expected](value):
             raise _wrong(name, value, expected)
