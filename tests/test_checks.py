@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from tladapt import DANN, Domain, Method, Model, fit
+from tladapt import DANN, Classification, Domain, Method, Model, adaptation, fit
 from tladapt.checks import rate_factor, scalar
 
 
@@ -80,8 +80,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"may_remember": ["samples"]}, "may_remember=['samples']: expected one of"),
     ({"increment": "domains"}, "increment='domains': expected one of"),
     ({"progress": "yes"}, "progress='yes': expected True, False or None"),
-    ({"metric": "f1"}, "fit: unknown argument 'metric'; it takes model, stream, method"),
+    ({"metric": "f1"}, "fit: unknown argument 'metric'; see help(fit)"),
     ({"optimiser": SGD}, "fit: unknown argument 'optimiser'; did you mean optimizer?"),
+    ({"task": "classification"}, "task: expected a task such as Classification(), got 'classification', which lacks"),
+    ({"task": Classification}, "task: expected a task, got the class Classification; write Classification()"),
+    ({"evaluate": "a"}, "evaluate: expected a list of Domain, got a str"),
+    ({"evaluate": [torch.zeros(3)]}, "evaluate: expected a list of Domain, got a list"),
+    ({"checkpoint": 5}, "checkpoint=5: expected the path of a folder"),
+    ({"scenario": 3}, "scenario=3: expected a name"),
     ({"method": DANN}, "method: expected a method, got the class DANN; write DANN()"),
     ({"method": "DANN"}, "method: expected a Method such as DANN(), got 'DANN'"),
     ({"method": torch.arange(2000)}, "method: expected a Method such as DANN(), got a Tensor"),
@@ -232,3 +238,41 @@ def test_a_method_object_serves_one_fit(domain: Domain):
     assert "has the memory of an earlier fit; build a new one" in refused(
         lambda: fit(Model.of(network()), [domain], method, steps=1)
     )
+
+
+def make(name: str) -> Domain:
+    return Domain(name, (torch.randn(40, 4), torch.arange(40) % 2))
+
+
+def test_several_sources_go_into_a_list():
+    a, b, target = make("a"), make("b"), make("t")
+    first, second = adaptation([a, b], target)
+    assert [domain.name for domain in first] == ["a", "b"]  # type: ignore[union-attr]
+    assert [domain.name for domain in second] == ["a", "b", "t"]  # type: ignore[union-attr]
+    assert len(second[2].train.y) == 0  # type: ignore[index]
+    assert adaptation([a], target)[0] is a
+    report = fit(Model.of(network()), adaptation((a, b), target), DANN(), steps=2)
+    assert report.domains == ["a", "b", "t"]
+    message = refused(lambda: adaptation(a, b, target))  # type: ignore[arg-type]
+    assert message == "adaptation: several sources go into a list, as in adaptation([a, b], target)"
+    assert "expected one target, got several" in refused(lambda: adaptation(a, [b, target]))  # type: ignore[arg-type]
+    assert "no source given" in refused(lambda: adaptation([], target))
+    assert "got a Tensor" in refused(lambda: adaptation(torch.zeros(3), target))  # type: ignore[arg-type]
+    for keep in (1.5, -1, "1", True):
+        assert f"keep={keep!r}" in refused(lambda keep=keep: adaptation(a, target, keep))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kept", [1, 5])
+def test_labels_that_a_target_kept_stay_kept(kept: int):
+    a, target = make("a"), make("t")
+    once, twice = adaptation(a, target, keep=kept), adaptation(a, target.unlabelled(keep=kept))
+    assert torch.equal(once[1][1].train.y, twice[1][1].train.y)  # type: ignore[index]
+    assert len(twice[1][1].train.y) == 2 * kept  # type: ignore[index]
+    assert len(adaptation(a, target.unlabelled(keep=kept), keep=0)[1][1].train.y) == 0  # type: ignore[index]
+    assert len(adaptation(a, target)[1][1].train.y) == 0  # type: ignore[index]
+
+
+def test_what_is_not_a_network_is_refused():
+    for module in (nn.Sequential, lambda x: x, "resnet18", None):
+        assert refused(lambda module=module: Model.of(module)).startswith("Model.of: expected a torch network")  # type: ignore[arg-type]
+    assert "got a Model" in refused(lambda: Model.of(Model.of(network())))

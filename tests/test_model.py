@@ -138,7 +138,7 @@ def test_the_network_handed_in_is_left_as_it_is(batchnorm):
 
 def test_what_follows_the_head_is_found_at_the_first_forward_pass():
     model = Model.of(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3), nn.Softmax(-1)))
-    with pytest.raises(ValueError, match=r"Model.of\(Sequential\): something follows its last linear layer '1'"):
+    with pytest.raises(ValueError, match=r"Model.of\(Sequential\): expected .* its last linear layer, '1', alone"):
         model(torch.randn(5, 4))
 
 

@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -23,6 +24,7 @@ VERBS = {
     "adjust": ("model", "batch"),
     "consolidate": ("model", "stage"),
 }
+TASK = ("metric", "higher_is_better", "share", "check", "loss", "marks", "score")  # what every fit uses
 EXPECTED = {"lr": "a positive number", "seed": "a whole number", "learned": "a whole number of at least 0"}
 RIGHT: dict[str, Callable[[Any], bool]] = {
     "a positive number": lambda value: is_number(value) and 0 < value < math.inf,
@@ -32,14 +34,31 @@ RIGHT: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def check_fit(model: Any, stream: Any, method: Any, optimizer: Any, schedule: Any, progress: Any) -> None:
+def check_fit(model: Any, stream: Any, method: Any, **others: Any) -> None:
     """Raise an error for an argument of `fit` that is of another kind than expected."""
     check_model(model)
     check_stream(stream)
     check_method(method)
-    check_functions(optimizer, schedule)
-    if not isinstance(progress, bool | None):
-        raise _wrong("progress", progress, "True, False or None")
+    check_functions(others["optimizer"], others["schedule"])
+    check_task(others["task"])
+    if not isinstance(others["progress"], bool | None):
+        raise _wrong("progress", others["progress"], "True, False or None")
+    if not isinstance(others["checkpoint"], str | os.PathLike | None):
+        raise _wrong("checkpoint", others["checkpoint"], "the path of a folder")
+    if not isinstance(others["scenario"], str):
+        raise _wrong("scenario", others["scenario"], "a name")
+
+
+def check_task(task: Any) -> None:
+    """Raise an error for a task without the members of the protocol `Task`."""
+    if task is None:
+        return
+    if isinstance(task, type):
+        raise TypeError(f"task: expected a task, got the class {task.__name__}; write {task.__name__}()")
+    missing = [name for name in TASK if not hasattr(task, name)]
+    if missing:
+        lacks = ", ".join(missing[:3])
+        raise TypeError(f"task: expected a task such as Classification(), got {_kind(task)}, which lacks {lacks}")
 
 
 def check_model(model: Any) -> None:
@@ -147,10 +166,12 @@ def check_functions(optimizer: Any, schedule: Any) -> None:
         return
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Raise an error for a value that is not one of `choices`."""
+def check_choice(name: str, value: Any, choices: Sequence[str], default: str | None = None) -> str:
+    """Return the value, or the default for None; raise an error for one that is not among `choices`."""
+    value = default if value is None else value
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}={_short(value)}: expected one of {', '.join(map(repr, choices))}")
+    return value
 
 
 def check_arguments(name: str, function: Callable[..., Any], keywords: Iterable[str]) -> None:
@@ -158,8 +179,8 @@ def check_arguments(name: str, function: Callable[..., Any], keywords: Iterable[
     known = list(inspect.signature(function).parameters)
     for keyword in keywords:
         if keyword not in known:
-            near = difflib.get_close_matches(keyword, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}"
+            near = difflib.get_close_matches(keyword, known, n=1, cutoff=0.8)
+            hint = f"did you mean {near[0]}?" if near else f"see help({name})"
             raise TypeError(f"{name}: unknown argument {keyword!r}; {hint}")
 
 

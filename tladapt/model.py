@@ -118,6 +118,7 @@ class Model(nn.Module):
         self.rates: dict[nn.Parameter, float] = {}  # factors of the learning rate; 1 for the others
         self._held: dict[nn.Module, list[nn.Parameter]] = {}
         self._whole_numbers: bool | None = None  # whether the network reads them; None: not known yet
+        self._places: Tensor | None = None  # of the domains of a fit among `domains`
         self._width: int | None = None  # of the features, once a forward pass has shown it
 
     @classmethod
@@ -141,7 +142,7 @@ class Model(nn.Module):
         >>> model(torch.zeros(5, 8)).features.shape, model.head
         (torch.Size([5, 16]), Linear(in_features=16, out_features=3, bias=True))
         """
-        module = copy_of(unwrapped(module))
+        module = copy_of(_own(module))
         linear = [name for name, part in module.named_modules() if isinstance(part, nn.Linear)]
         if not linear:
             raise ValueError(
@@ -161,6 +162,8 @@ class Model(nn.Module):
         head: the answers of the first rows.
         """
         norms = self.norms
+        if self._places is not None and domain is not None and norms:
+            domain = self._places[domain]
         for layer in norms:
             layer.domain = domain
         try:
@@ -252,8 +255,31 @@ class Model(nn.Module):
 
     def meet(self, domains: Sequence[int]) -> None:
         """Take the statistics that the model came with for those of these domains."""
+        places = domains if self._places is None else self._places[list(domains)].tolist()
         for layer in self.norms:
-            layer.meet(domains)
+            layer.meet(places)
+
+    @contextmanager
+    def numbering(self, names: Sequence[str]) -> Iterator[None]:
+        """Context manager in which domain i of a forward pass is the one named names[i].
+
+        `domains` gets the names that are new, at its end: statistics belong to a name, so that a later fit on other
+        domains, or on the same ones in another order, leaves those of earlier domains in place. Outside, domain i is
+        `domains[i]`.
+        """
+        used = max((int(layer.met.nonzero().max()) + 1 for layer in self.norms if layer.met.any()), default=0)
+        nameless = [""] * (used - len(self.domains))  # of a model that was trained by other means than fit
+        known = [*self.domains, *nameless]
+        self.domains = (*known, *(name for name in names if name not in known))
+        self.reserve(len(self.domains))
+        places = [self.domains.index(name) for name in names]
+        for layer in self.norms:
+            layer.meet_again(places)
+        self._places = torch.tensor(places, device=self.device)
+        try:
+            yield
+        finally:
+            self._places = None
 
     @property
     def device(self) -> torch.device:
@@ -386,6 +412,19 @@ class Model(nn.Module):
         from tladapt.storage.models import load_model
 
         return load_model(folder, module)
+
+
+def _own(module: Any) -> nn.Module:
+    """The network without wrappers; one that can be taken apart."""
+    if isinstance(module, Model):
+        raise TypeError("Model.of: expected a network, got a Model, which needs no wrapping")
+    if not isinstance(module, nn.Module):
+        kind = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
+        raise TypeError(f"Model.of: expected a torch network (nn.Module), got {kind}")
+    network = unwrapped(module)
+    if isinstance(network, torch.jit.ScriptModule):
+        raise TypeError("Model.of: a scripted network cannot be taken apart; give the one that it was scripted from")
+    return network
 
 
 def _linear_layers(head: nn.Module) -> list[nn.Linear]:

@@ -21,6 +21,7 @@ from tladapt.lengths import lengths
 from tladapt.matching import matched
 from tladapt.method import Method
 from tladapt.model import Model
+from tladapt.recovery import forgotten_on_failure
 from tladapt.report import Report, environment
 from tladapt.seeding import generator, seeded
 from tladapt.stage import Stage
@@ -109,12 +110,15 @@ def train(
     DivergedError
         If a loss is no longer finite.
     """
-    check_fit(model, stream, method, optimizer, schedule, progress)
+    check_fit(
+        model, stream, method, optimizer=optimizer, schedule=schedule, task=task, progress=progress,
+        checkpoint=checkpoint, scenario=scenario,
+    )  # fmt: skip
     check_numbers(epochs=epochs, batch_size=batch_size, lr=lr, every=every, seed=seed, learned=learned)
     check_learned(learned, len(stream))
     seed, method, task = int(seed), method or Method(), task or Classification()
     lr = model.lr if lr is None else lr
-    check_choice("precision", precision or model.precision, PRECISIONS)
+    precision = check_choice("precision", precision, PRECISIONS, default=model.precision)
     check_choice("may_remember", may_remember, REMEMBERED)
     _check_memory(method, may_remember)
     found = matched(model, stream, evaluate, task)
@@ -124,19 +128,16 @@ def train(
         task.check(domain, len(model.classes))
     planned = lengths(stream, epochs=epochs, steps=steps, batch_size=batch_size)
     teachable = _teachable(stream, method)
-    model.precision, model.classes = precision or model.precision, found.classes
-    model.task, model.domains = task, tuple(domain.name for domain in evaluator.domains)
 
     run = Run(checkpoint, every, model, stream, evaluator.domains, {
         "scenario": scenario, "method": method, "seed": seed, "increment": increment, "steps": planned, "task": task,
         "batch_size": batch_size, "lr": float(lr), "optimizer": optimizer, "learned": learned, "schedule": schedule,
-        "stream": _names(stream),
+        "stream": _names(stream), "precision": precision,
     }, checkpoint_id=checkpoint_id, strict=strict)  # fmt: skip
 
     def reports() -> Iterator[Report]:
         numbers, past = {domain.name: i for i, domain in enumerate(evaluator.domains)}, run.begin()
         first = _first(stream, numbers)
-        model.reserve(len(numbers))
         method.seed(seed)
         with seeded(seed):
             past.scores = past.scores or [evaluator.scores(model, set())]
@@ -170,9 +171,7 @@ def train(
                     domains, [numbers[domain.name] for domain in domains], index, evaluator.live(model, seen), task,
                     seed=seed, batch_size=batch_size, device=model.device,
                 )  # fmt: skip
-                if not run.inside(index):
-                    past.shifts |= label_shifts(model, stage)
-                    past.notes += too_many_classes(model, stage)
+                _estimated(model, stage, run)
                 past.record(index, stage.name)
                 with seeded(generator(seed, index, "stage").initial_seed()):
                     if index < learned or not teachable[index]:
@@ -185,7 +184,26 @@ def train(
                     run.end(model, method)
                 yield report()
 
-    return run.closing(reports())
+    names = [domain.name for domain in evaluator.domains]
+    settings = {"precision": precision, "task": task, "classes": found.classes}
+    return _begun(run.closing(reports()), model, settings, names, method, run)
+
+
+def _begun(
+    reports: Iterator[Report], model: Model, settings: dict[str, Any], names: list[str], method: Method, run: Run
+) -> Iterator[Report]:
+    """The reports; only once the first is asked for, the model is changed."""
+    for name, value in settings.items():
+        setattr(model, name, value)
+    with model.numbering(names), forgotten_on_failure(method, lambda: run.past.stage > 0):
+        yield from reports
+
+
+def _estimated(model: Model, stage: Stage, run: Run) -> None:
+    """Estimate the label shift before a stage, unless it was done before an interruption."""
+    if not run.inside(stage.index):
+        run.past.shifts |= label_shifts(model, stage)
+        run.past.notes += too_many_classes(model, stage)
 
 
 def _looked_at(model: Model, method: Method, stage: Stage, past: bool) -> list[str]:

@@ -25,6 +25,7 @@ class DomainNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
     met: Tensor
+    again: Tensor
 
     def __init__(self, norm: _BatchNorm, domains: int = 1) -> None:
         super().__init__()
@@ -35,19 +36,34 @@ class DomainNorm(nn.Module):
         self.register_buffer("running_mean", norm.running_mean.repeat(domains, 1))
         self.register_buffer("running_var", norm.running_var.repeat(domains, 1))
         self.register_buffer("met", torch.zeros(domains, dtype=torch.long))  # as the how-manieth; 0: not yet
+        self.register_buffer("again", torch.zeros(domains, dtype=torch.bool), persistent=False)  # to be met anew
         self.domain: Tensor | None = None  # of every row; set by the model before each forward pass
 
     def reserve(self, domains: int) -> None:
-        """Make room for the statistics of so many domains."""
+        """Make room for the statistics of this many domains; new ones start with those of the newest domain."""
         extra = domains - len(self.met)
         if extra > 0:
-            self.running_mean = torch.cat([self.running_mean, self.running_mean[:1].expand(extra, -1)])
-            self.running_var = torch.cat([self.running_var, self.running_var[:1].expand(extra, -1)])
+            newest = self._newest()
+            start_mean, start_var = self.running_mean[newest], self.running_var[newest]
+            self.running_mean = torch.cat([self.running_mean, start_mean.expand(extra, -1)])
+            self.running_var = torch.cat([self.running_var, start_var.expand(extra, -1)])
             self.met = torch.cat([self.met, self.met.new_zeros(extra)])
+            self.again = torch.cat([self.again, self.again.new_zeros(extra)])
+
+    def _newest(self) -> Tensor:
+        """The place of the domain that was met last, shape (); the last one of several."""
+        places = torch.arange(len(self.met), device=self.met.device)
+        return (self.met * len(self.met) + places).argmax()
+
+    def meet_again(self, domains: Sequence[int]) -> None:
+        """Let these domains become the newest one when they are next trained on; they keep their statistics."""
+        self.again.zero_()
+        self.again[list(domains)] = self.met[list(domains)] > 0
 
     def meet(self, domains: Sequence[int]) -> None:
         """Count these domains as met, with the statistics that they have."""
         self.met[list(domains)] = self.met.max() + 1
+        self.again[list(domains)] = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x of shape (n, channels, ...); in single precision, as torch's own layer does under autocast."""
@@ -55,7 +71,7 @@ class DomainNorm(nn.Module):
             return self._normalised(x.float() if x.dtype == torch.bfloat16 else x).to(x.dtype)
 
     def _normalised(self, x: Tensor) -> Tensor:
-        newest = (self.met * len(self.met) + torch.arange(len(self.met), device=x.device)).argmax()
+        newest = self._newest()
         domain = newest.expand(len(x)) if self.domain is None else self.domain
         inner = [1] * (x.ndim - 2)
         if self.training:
@@ -83,7 +99,9 @@ class DomainNorm(nn.Module):
             step = (self.momentum * present).to(mean.dtype)
             self.running_mean.lerp_(mean, step.expand_as(mean))
             self.running_var.lerp_(var * size / (size - 1).clamp(min=1), step.expand_as(var))
-            self.met = torch.where(present[:, 0] & (self.met == 0), self.met.max() + 1, self.met)
+            here = present[:, 0]
+            self.met = torch.where(here & ((self.met == 0) | self.again), self.met.max() + 1, self.met)
+            self.again = self.again & ~here
         alone = ~present[domain]  # one value has no variance
         mean = torch.where(alone, self.running_mean[domain], mean[domain])
         return mean, torch.where(alone, self.running_var[domain], var[domain])

@@ -1,5 +1,7 @@
 """A network cut off before its head."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from tladapt.data import Tensors
@@ -17,14 +19,22 @@ class UpToHead(nn.Module):
     def forward(self, *x: Tensors, **named: Tensor) -> Tensor:
         """The input of the head."""
         output = self.module(*x, **named)
-        features = getattr(output, "logits", output)  # of Inception, which has auxiliary ones beside them in training
+        features = _logits(output)
         if features is not self.tap.seen:
             raise ValueError(
-                f"Model.of({type(self.module).__name__}): something follows its last linear layer {self.head!r} (a "
-                "softmax?) or comes back beside it; return the plain logits, or build Model(encoder, head)"
+                f"Model.of({type(self.module).__name__}): expected a network that returns the output of its last "
+                f"linear layer, {self.head!r}, alone; remove what follows it (a softmax) or comes back beside it, or "
+                "build Model(encoder, head)"
             )
         self.tap.seen = None
         return features
+
+
+def _logits(output: Any) -> Any:
+    """The logits in what a network returns: auxiliary ones may stand beside them, as in Inception or transformers."""
+    if isinstance(output, dict) and "logits" in output:
+        return output["logits"]
+    return getattr(output, "logits", output)
 
 
 class Tap(nn.Module):

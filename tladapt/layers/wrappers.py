@@ -23,8 +23,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 def _inner(module: nn.Module) -> nn.Module | None:
     if isinstance(module, DataParallel | DistributedDataParallel):
         return module.module
-    compiled = module._modules.get("_orig_mod")
-    return compiled if type(module).__name__ == "OptimizedModule" else None
+    return getattr(module, "_orig_mod", None) if type(module).__name__ == "OptimizedModule" else None
 
 
 def renamed(weights: dict[str, Tensor], wanted: Iterable[str]) -> dict[str, Tensor]:
