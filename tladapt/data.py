@@ -69,6 +69,7 @@ class Data:
     Tensors that are parts of larger ones are copied, so that no label and no test row stays in their memory.
     """
 
+    numbers: Tensor | None = None  # row i was row numbers[i] of what was given; None: row i
     fixed = True  # a row is the same whenever it is read
     ordered = False  # whether rows are to be read in their order
     names: tuple[str, ...] | None = None  # of the classes, where the source has them
@@ -102,16 +103,24 @@ class Data:
     def take(self, labelled: Tensor, unlabelled: Tensor | None = None) -> "Data":
         """The rows `labelled` with their labels, then the rows `unlabelled` without."""
         index = labelled if unlabelled is None else torch.cat([labelled, unlabelled])
-        return self._named(type(self)(self.rows(index), self.y[labelled] if len(self.y) else self.y))
+        taken = self._named(type(self)(self.rows(index), self.y[labelled] if len(self.y) else self.y))
+        taken.numbers = self.given_rows(index)
+        return taken
 
     def without_labels(self) -> "Data":
         """The same rows; the labels are gone."""
-        return type(self)(self.x, self.y.new_empty(0, *self.y.shape[1:]))  # no view, which would hold them all
+        changed = type(self)(self.x, self.y.new_empty(0, *self.y.shape[1:]))  # no view, which would hold them all
+        changed.numbers = self.numbers
+        return changed
+
+    def given_rows(self, index: Tensor) -> Tensor:
+        """Return the number that each of these rows had in what was given, before any rows were taken."""
+        return index.cpu() if self.numbers is None else self.numbers[index.cpu()]
 
     def with_labels(self, y: Tensor, names: tuple[str, ...] | None = None) -> "Data":
         """Return the same rows with other labels for the first ones, which number `names`."""
         changed = type(self)(self.x, y)
-        changed.names = names
+        changed.names, changed.numbers = names, self.numbers
         return changed
 
     def _named(self, changed: "Data") -> "Data":
@@ -131,10 +140,12 @@ class Data:
             x: Any = {key: convert(part, kinds.get(key) or part.dtype) for key, part in self.x.items()}
         else:
             x = convert(self.x, kinds[""])
-        return self._named(type(self)(x, self.y))
+        changed = self._named(type(self)(x, self.y))
+        changed.numbers = self.numbers
+        return changed
 
     def to(self, device: torch.device) -> "Data":
-        """The data on `device`."""
+        """Return the data on `device`, without the numbers of its rows, whose order may show the labels."""
         return type(self)(each(lambda part: part.to(device), self.x), self.y.to(device))
 
     @property

@@ -77,6 +77,7 @@ class Domain:
         self.named = names is not None  # whether classes have names; else they are numbers
         self._declared = classes is not None or (self.named and not self.train.worded)
         self.classes = counted(self._parts(), classes) if names is None else names
+        self.row_ids: Sequence[str | int] | None = None  # of the rows that were given: files, or rows of a table
         self.origin = uuid.uuid4().hex  # the same in all views and copies of this domain
         y = self.train.y
         complete = len(y) == len(self.train) and not y.is_floating_point() and bool(self.classes)
@@ -158,8 +159,14 @@ class Domain:
         """What a method may see of the domain: all but its test data; on `device`."""
         changed = copy.copy(self)
         changed.train, changed.test = self.train.to(device), None
+        changed.row_ids = None  # the path of a file may contain its class
         changed.validation = self.validation and self.validation.to(device)
         return changed
+
+    def row_names(self, rows: torch.Tensor) -> list[str]:
+        """Return the file name, or the number, that each of these training rows had in what was given."""
+        given = self.train.given_rows(rows).tolist()
+        return [str(number) if self.row_ids is None else str(self.row_ids[number]) for number in given]
 
     def __repr__(self) -> str:
         labelled, rest = len(self.train.y), len(self.train) - len(self.train.y)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tladapt import labelfree
 from tladapt.evaluation import backward_transfer, forgetting, forward_transfer, mean, spread
 from tladapt.history import Losses
 from tladapt.intervals import Interval, newcombe, student
@@ -23,7 +24,7 @@ FIGURES = (
     "forward_transfer",
 )  # fmt: skip
 
-OPTIONAL = ("seeds", "spread", "training", "history", "ceiling", "arguments")  # not written where empty
+OPTIONAL = ("seeds", "unlabelled", "spread", "training", "history", "ceiling", "arguments")  # not written where empty
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
@@ -68,6 +69,11 @@ class Report:
     label_shift : dict
         For every domain without labels that came beside labelled ones, the proportions of the classes in the "source",
         their "estimate" in this domain, the "distance" of the two and the "doubt"; see `tladapt.labelshift.LabelShift`.
+    unlabelled : dict
+        For every domain with unlabelled training rows, what can be known without labels: see `tladapt.labelfree`. The
+        "proportions" of the predicted "classes", the mean "confidence" (the largest probability) and "entropy" (nats)
+        of "predicted_rows" rows; "distance_before" and "distance_after" the "stage", of the mean features from those of
+        the labelled rows, in standard deviations; the "least_certain" rows.
     spread : dict
         With several seeds, the sample standard deviation of every figure and of the scores.
 
@@ -103,6 +109,7 @@ class Report:
     ceiling: dict[str, Any] = field(default_factory=dict)
     arguments: dict[str, Any] = field(default_factory=dict)
     label_shift: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unlabelled: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     environment: dict[str, str] = field(default_factory=environment)
     spread: dict[str, Any] = field(default_factory=dict)
@@ -276,6 +283,7 @@ class Report:
             source_only=_mean_source_only(reports), history=[],
             notes=_joined(reports, "notes"), warnings=_joined(reports, "warnings"),
             seconds=float(np.mean([r.seconds for r in reports])), label_shift=mean_of([r.label_shift for r in reports]),
+            unlabelled=labelfree.mean_of([r.unlabelled for r in reports]),
             spread={name: spread([r.figures[name] for r in reports]) for name in FIGURES}
             | {"scores": [[spread(column) for column in zip(*rows, strict=True)]
                           for rows in zip(*(r.scores for r in reports), strict=True)]},

@@ -15,6 +15,7 @@ from tladapt.display.progress import bars
 from tladapt.domains import Domain
 from tladapt.evaluation import Evaluator
 from tladapt.history import facts, taken
+from tladapt.labelfree import after_stage, before_stage, known
 from tladapt.labelshift import alarms, label_shifts, stored, too_many_classes
 from tladapt.learning import learn
 from tladapt.lengths import lengths
@@ -156,7 +157,8 @@ def train(
                 environment=environment(model.device.type), stages=_names(stream[: past.stage]),
                 first=[i if i < past.stage else len(stream) for i in first],
                 scores=list(past.scores), notes=found.notes + past.notes, warnings=alarms(past.shifts),
-                label_shift=stored(past.shifts), seconds=run.seconds, history=copy.deepcopy(past.history),
+                label_shift=stored(past.shifts), unlabelled=known(past.unlabelled), seconds=run.seconds,
+                history=copy.deepcopy(past.history),
                 training={**about, "steps": [taken(record) for record in past.history]},
             )  # fmt: skip
 
@@ -179,6 +181,7 @@ def train(
                     elif idle := teach(stage, steps=planned[index]):
                         past.notes += _inactive(method, stage, idle, len(stream))
                     past.scores.append(evaluator.scores(model, seen))
+                past.unlabelled |= after_stage(model, stage, task, past.unlabelled, domains)
                 past.stage = index + 1
                 if past.stage == len(stream):
                     run.end(model, method)
@@ -200,8 +203,9 @@ def _begun(
 
 
 def _estimated(model: Model, stage: Stage, run: Run) -> None:
-    """Estimate the label shift before a stage, unless it was done before an interruption."""
+    """Estimate label shift and distance before a stage, unless it was done before an interruption."""
     if not run.inside(stage.index):
+        run.past.unlabelled |= before_stage(model, stage)
         run.past.shifts |= label_shifts(model, stage)
         run.past.notes += too_many_classes(model, stage)
 

@@ -83,7 +83,9 @@ def with_test(domain: Domain, reader: Reader, path: Path) -> Domain:
     except ValueError as error:
         raise ValueError(f"--test {path}: {error}") from error
     y = torch.tensor([domain.classes.index(label) for label in labels])
-    return Domain(domain.name, domain.train, (x, y), classes=domain.classes)
+    tested = Domain(domain.name, domain.train, (x, y), classes=domain.classes)
+    tested.row_ids = domain.row_ids
+    return tested
 
 
 def _network(name: str, stream: Stream) -> Callable[..., Model]:

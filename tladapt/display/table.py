@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from tladapt.display.console import Page, as_text
+from tladapt.display.unlabelled import unlabelled_lines
 from tladapt.display.words import LEVELS, Line, figure_words, lines_of, stage_names
 from tladapt.report import Report
 
@@ -20,6 +21,7 @@ def table(report: Report, page: Page) -> Group:
         page.text(title, "bold"),
         *page.grids(header, rows),
         *_figures(report, page),
+        *(page.text(line) for line in unlabelled_lines(report)),
         *(_line(line, page) for line in lines_of(report)),
         *(page.text(line) for line in ceiling(report)),
     )

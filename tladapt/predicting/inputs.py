@@ -145,7 +145,7 @@ def _of_arrays(source: Any) -> Rows:
     data = as_data(source, "data")
     if labels is not None and len(labels) != len(data):
         raise ValueError(f"data has {len(data)} rows and {len(labels)} labels; give one label per row")
-    names = getattr(source, "classes", None) if isinstance(source, Dataset) else None
+    names = data.names or (getattr(source, "classes", None) if isinstance(source, Dataset) else None)
     return Rows(data, list(range(len(data))), "row", labels, names)
 
 

@@ -89,12 +89,15 @@ def read_domains(
         if isinstance(reader, Table) and (first or reader.standardize == "per-domain"):
             parts.append(_read_twice(reader, source, name, first, test, seed))
         else:
-            x, labels, _ = reader.read(source)
-            parts.append(_Part(name, x, labels))
+            x, labels, ids = reader.read(source)
+            is_table = isinstance(reader, Table | Texts)
+            parts.append(_Part(name, x, labels, ids=range(1, len(ids) + 1) if is_table else ids))
     if parts[0].labels is None and classes is None:
         raise ValueError(f"{names[0]}: the first domain has no labels to learn from; {_hint(reader)}")
     known = None if regression else _classes(parts, classes, unknown_labels)
     domains = [_domain(part, *_targets(part, known, names[0]), known, test, seed, workers) for part in parts]
+    for domain, part in zip(domains, parts, strict=True):
+        domain.row_ids = part.ids
     return domains, reader
 
 
@@ -107,6 +110,7 @@ class _Part:
     labels: list[str] | None
     rest: Tensor | None = None
     held: Tensor | None = None
+    ids: Sequence[str | int] | None = None
 
 
 def _checked(sources: Sequence[Any], names: Sequence[str] | None) -> list[str]:
@@ -137,7 +141,7 @@ def _read_twice(reader: Table, source: Any, name: str, first: bool, test: float,
     if first:
         reader.forget()
     x, labels, _ = reader.read(source, rest.tolist())
-    return _Part(name, x, labels, None if labels is None else rest, held)
+    return _Part(name, x, labels, None if labels is None else rest, held, range(1, len(rows) + 1))
 
 
 def _classes(parts: Sequence[_Part], classes: Sequence[str] | None, unknown_labels: str) -> list[str]:

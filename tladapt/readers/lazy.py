@@ -141,6 +141,10 @@ class Lazy(Data):
         """Rows are read by the CPU."""
         return torch.device("cpu")
 
+    def given_rows(self, index: Tensor) -> Tensor:
+        """Return the row of the data set that each of these rows is."""
+        return self.order[index.cpu()]
+
     def take(self, labelled: Tensor, unlabelled: Tensor | None = None) -> Data:
         """The rows `labelled` with their labels, then the rows `unlabelled` without."""
         index = labelled if unlabelled is None else torch.cat([labelled, unlabelled])

@@ -39,6 +39,25 @@ class _Shift(TypedDict):
     doubt: float
 
 
+class _Uncertain(TypedDict):
+    row: str
+    prediction: str
+    confidence: Finite
+
+
+class _Unlabelled(TypedDict, total=False):
+    stage: str
+    rows: int
+    predicted_rows: int
+    classes: Texts
+    proportions: Annotated[list[Finite], FailFast()]
+    confidence: Finite
+    entropy: Finite
+    distance_before: Score
+    distance_after: Score
+    least_certain: Annotated[list[_Uncertain], FailFast()]
+
+
 class _Spread(TypedDict, total=False):
     old: Score
     new: Score
@@ -105,6 +124,7 @@ class _Stored(Report):
     ceiling: _Ceiling | Empty = field(default_factory=dict)  # type: ignore[assignment]
     arguments: dict[str, Argument] = field(default_factory=dict)  # type: ignore[assignment]
     label_shift: dict[str, _Shift] = field(default_factory=dict)  # type: ignore[assignment]
+    unlabelled: dict[str, _Unlabelled] = field(default_factory=dict)  # type: ignore[assignment]
     spread: _Spread = field(default_factory=_Spread)  # type: ignore[assignment]
 
 

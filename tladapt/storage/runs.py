@@ -39,6 +39,7 @@ class Past:
     scores: list[list[float | None]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     shifts: dict[str, LabelShift] = field(default_factory=dict)
+    unlabelled: dict[str, dict[str, Any]] = field(default_factory=dict)  # see tladapt.labelfree
     seconds: float = 0.0
     history: list[Losses] = field(default_factory=list)
 
