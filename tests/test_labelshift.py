@@ -1,6 +1,5 @@
 """Label shift: what is estimated, what is warned of, and what is never looked at."""
 
-import copy
 import math
 from functools import cache
 
@@ -10,7 +9,8 @@ from torch import Tensor, nn
 
 from tladapt import DANN, MMD, Classification, Data, Domain, Method, Model, Report, Stage, adaptation, fit, train
 from tladapt.backbones import cnn
-from tladapt.labelshift import LabelShift, bbse, em, label_shift, label_shifts
+from tladapt.labelshift import LabelShift, alarms, bbse, em, label_shift, label_shifts
+from tladapt.labelshift.shift import _doubt
 from tladapt.scenarios.handwriting import labelled_digits
 from tladapt.seeding import seeded
 
@@ -71,8 +71,8 @@ def run(cut: bool) -> tuple[Report, Model]:
 
 def test_a_label_shift_is_warned_of_with_the_domain_and_none_without_one():
     shifted, even = run(True)[0], run(False)[0]
-    assert [line for line in shifted.warnings if line.startswith("target: LABEL SHIFT by estimate (distance 0.")]
-    assert "LABEL SHIFT" in str(shifted)
+    assert [line for line in shifted.warnings if line.startswith("target: possible label shift: by estimate class '")]
+    assert "Warning: target: possible label shift" in str(shifted)
     assert even.warnings == []
     assert even.label_shift["target"]["distance"] < 0.1
     assert set(even.label_shift) == {"target"}
@@ -85,39 +85,46 @@ def test_the_estimate_is_close_to_the_truth_that_it_has_not_seen():
     assert sum(abs(a - b) for a, b in zip(estimate, true, strict=True)) / 2 < 0.1
 
 
-def accuracy(model: Model, data: Data | None) -> float:
-    assert data is not None
-    with torch.no_grad():
-        return float((model.eval()(data.x, torch.ones(len(data.y)).long()).logits.argmax(1) == data.y).double().mean())
-
-
 def small(bias: bool = True) -> Model:
     with seeded(0):
         return Model.of(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2, bias=bias)))
 
 
-@pytest.mark.parametrize("bias", [True, False])
-def test_the_correction_of_equal_proportions_is_the_identity(bias):
-    model, x = small(bias), torch.randn(9, 2)
-    same = LabelShift(("a", "b"), [0.3, 0.7], [0.3, 0.7]).correct(model)
-    assert torch.equal(same(x).logits, model(x).logits)
+def test_the_doubt_by_hand():
+    shares = torch.tensor([0.5, 0.5], dtype=torch.float64)
+    variance = 0.25 * (1 / 100 + 1 / 100)
+    chance = 0.4 * 2 * variance**0.5 + 0.85 * (2 * variance) ** 0.5
+    assert _doubt(0.0, shares, 100, 100) == pytest.approx(chance)
+    assert _doubt(0.3, shares, 100, 100) == pytest.approx(math.hypot(4 / 3 * 0.3, chance))
+    assert _doubt(0.3, shares, 10**9, 10**9) == pytest.approx(0.4, abs=1e-4)
+    assert _doubt(0.9, shares, 100, 100) == 1
 
 
-def test_the_correction_is_bayes_rule_and_leaves_the_model_alone():
-    model, x = small(), torch.randn(9, 2)
-    before = copy.deepcopy(model.state_dict())
-    changed = LabelShift(("a", "b"), [0.5, 0.5], [0.2, 0.8]).correct(model)
-    expected = model(x).logits.softmax(1) * torch.tensor([0.4, 1.6])
-    assert torch.allclose(changed(x).logits.softmax(1), expected / expected.sum(1, keepdim=True), atol=2e-3)
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+def test_a_sure_model_is_believed_beyond_chance_only():
+    assert LabelShift(("a", "b"), [0.5, 0.5], [0.4, 0.6], doubt=0.11).large is False
+    assert LabelShift(("a", "b"), [0.5, 0.5], [0.4, 0.6], doubt=0.09).large is True
 
 
-def test_what_cannot_be_corrected_is_refused_in_one_line():
-    shift = LabelShift(("a", "b", "c"), [0.2, 0.3, 0.5], [0.5, 0.3, 0.2])
-    with pytest.raises(ValueError, match=r"LabelShift.correct: 3 proportions, but a head of 2 outputs"):
-        shift.correct(small())
-    with pytest.raises(TypeError, match=r"LabelShift.correct: the head is no nn.Linear but a Sequential"):
-        shift.correct(Model(nn.Identity(), nn.Sequential(nn.Linear(2, 3)), classes=3))
+def test_a_warning_names_the_classes_says_how_sure_it_is_and_advises_nothing_that_is_not_known():
+    shifts = {
+        "phone": LabelShift(("3", "7"), [0.26, 0.74], [0.0, 1.0], doubt=0.1),
+        "even": LabelShift(("3", "7"), [0.26, 0.74], [0.2, 0.8], doubt=0.1),
+    }
+    (line,) = alarms(shifts)
+    assert line.startswith(
+        "phone: possible label shift: by estimate class '3': 0 % instead of 26 %, class '7': 100 % instead of 74 %."
+    )
+    assert "help or hurt" in line
+    assert "leave it out" not in line
+    assert "correct" not in line
+
+
+def test_what_the_model_drops_at_random_in_training_does_not_change_the_estimate():
+    model, a, b = small(), points("a"), points("b", few=40)
+    with seeded(0):
+        model.encoder.register_forward_hook(lambda _, __, output: nn.functional.dropout(output, 0.5, model.training))  # type: ignore[arg-type]
+    fit(model, [a], steps=30, lr=0.05)
+    assert label_shift(model.train(), a, b) == label_shift(model.eval(), a, b)
 
 
 def test_a_target_whose_labels_are_there_is_estimated_as_if_they_were_not():

@@ -1,4 +1,4 @@
-"""How far the classes of a target are from the source's proportions, and what to do about it."""
+"""How far the classes of a target are from the source's proportions, by estimate."""
 
 import math
 from collections.abc import Sequence
@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tladapt.domains import Domain
 from tladapt.labelshift.proportions import bbse
-from tladapt.layers.copying import copy_of
 from tladapt.model import Model
 from tladapt.seeding import generator, seeded
 from tladapt.stage import Pool, Stage
@@ -20,7 +19,6 @@ from tladapt.tasks import Classification
 
 ROWS = 2000  # at most so many of the source, and of every target, are looked at
 MOST_CLASSES = 500  # 4 rows per class; the time grows with the cube
-FLOOR = 1e-3  # added to every proportion of a correction: an estimate of 0 is no proof that a class is never met
 CAUTION = 4 / 3  # on shifts of source images a model got up to 1.3 times as many wrong as it expected to
 
 Found = dict[str, dict[str, Any]]  # by domain
@@ -62,41 +60,21 @@ class LabelShift:
         """Whether the distance is larger than the doubt."""
         return self.distance > self.doubt
 
-    def correct(self, model: Model) -> Model:
-        """A copy of the model for target data alone: the bias of its head is moved by log(estimate / source).
-
-        By Bayes' rule this is exact for a model whose probabilities are right in the source's proportions, where the
-        target differs in nothing but the proportions. The model itself, and its predictions on the source, stay.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the head is no nn.Linear, or has another number of outputs than there are classes.
-        """
-        if not isinstance(model.head, nn.Linear):
-            raise TypeError(f"LabelShift.correct: the head is no nn.Linear but a {type(model.head).__name__}")
-        if model.head.out_features != len(self.source):
-            raise ValueError(
-                f"LabelShift.correct: {len(self.source)} proportions, but a head of {model.head.out_features} outputs"
-            )
-        source, estimate = torch.tensor([self.source, self.estimate], dtype=torch.float64) + FLOOR
-        corrected = copy_of(model)
-        head = corrected.head
-        assert isinstance(head, nn.Linear)
-        bias = head.weight.new_zeros(head.out_features) if head.bias is None else head.bias.detach()
-        head.bias = nn.Parameter(bias + (estimate / source).log().to(bias))
-        return corrected
-
     def to_dict(self) -> dict[str, Any]:
         """All but the names of the classes, and the distance."""
         return {"source": self.source, "estimate": self.estimate, "distance": self.distance, "doubt": self.doubt}
 
-    def __str__(self) -> str:
-        moved = sorted(
-            zip(self.classes, self.source, self.estimate, strict=True), key=lambda row: -abs(row[1] - row[2])
+    @property
+    def changes(self) -> str:
+        """The three classes whose share differs most, in words."""
+        rows = zip(self.classes, self.source, self.estimate, strict=True)
+        moved = sorted(rows, key=lambda row: -abs(row[1] - row[2]))
+        return ", ".join(
+            f"class {name!r}: {100 * after:.0f} % instead of {100 * before:.0f} %" for name, before, after in moved[:3]
         )
-        changes = ", ".join(f"{name} {100 * a:.0f} -> {100 * b:.0f} %" for name, a, b in moved[:3])
-        return f"distance {self.distance:.2f}, doubt {self.doubt:.2f}; {changes}"
+
+    def __str__(self) -> str:
+        return f"{self.changes} (distance {self.distance:.2f}, doubt {self.doubt:.2f})"
 
 
 def label_shift(model: Model, source: Domain, target: Domain) -> LabelShift:
@@ -211,10 +189,14 @@ def _answers(model: Model, stage: Stage, pools: Sequence[Pool]) -> Answers:
 
 
 def alarms(shifts: dict[str, LabelShift]) -> list[str]:
-    """A line for every domain whose shift is large."""
+    """Return a warning for every domain whose shift is large.
+
+    It gives no advice on the method: under a label shift, alignments gained in some cases and lost in others (see
+    docs/guide/label-shift.rst).
+    """
     return [
-        f"{name}: LABEL SHIFT by estimate ({shift}): an alignment makes the proportions equal all the same; give it "
-        "less weight or leave it out, or see LabelShift.correct"
+        f"{name}: possible label shift: by estimate {shift.changes}. Either the proportions differ from the source, or "
+        "the model confuses these classes. An alignment can help or hurt here: check it on a few labelled rows"
         for name, shift in shifts.items()
         if shift.large
     ]
