@@ -18,11 +18,6 @@ def each(function: Callable[..., Tensor], *inputs: Any) -> Tensors:
     return function(*inputs)
 
 
-def call(module: Callable[..., Any], x: Any) -> Any:
-    """What the module makes of inputs; those of a dict are its keyword arguments."""
-    return module(**x) if isinstance(x, dict) else module(x)
-
-
 def length(x: Any) -> int:
     """The number of rows."""
     return len(next(iter(x.values()))) if isinstance(x, dict) else len(x)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tladapt.data import Tensors, call, each, length
+from tladapt.data import Tensors, each, length
 from tladapt.layers.batchnorm import DomainNorm, lone_row, with_policy
+from tladapt.layers.calling import call
 from tladapt.layers.copying import copy_of
 from tladapt.layers.encoded import features_and_mask
 from tladapt.layers.head import UpToHead

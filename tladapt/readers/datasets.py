@@ -17,6 +17,7 @@ from tladapt.readers.lazy import Lazy, Ordered, reading
 from tladapt.readers.rows import is_label, kinds_of, split, stacked
 from tladapt.seeding import seeded
 
+READ = 5000  # rows at most that are read to compare all their labels with `targets`
 COMPARED = 64  # classes of `targets`, at most, of which rows are read to check them
 
 
@@ -175,9 +176,9 @@ def _transforms_targets(dataset: Any) -> bool:
 
 
 def _same(dataset: Any, known: Any) -> bool:
-    """Whether rows say what `targets` says: the first and the last of every class, and the one in the middle.
+    """Whether rows say what `targets` says: all, or of a large data set the first and last of every class and one more.
 
-    The others are compared when they are read for training.
+    The others are compared when they are read for training or scoring.
     """
     try:
         whole = torch.as_tensor(known if isinstance(known, Tensor) else np.asarray(known))
@@ -185,11 +186,21 @@ def _same(dataset: Any, known: Any) -> bool:
         return False
     if whole.is_floating_point() or whole.is_complex() or whole.ndim != 1:
         return False  # several labels per row: they are read
+    is_small = len(whole) <= READ and not _of_torchvision(dataset)
+    if is_small:
+        return all(is_label(split(_row(dataset, row), "").label, whole[row]) for row in range(len(whole)))
     classes = whole.unique()
     classes = classes[:: -(-len(classes) // COMPARED)]
     places = [(whole == label).nonzero()[:, 0] for label in classes]
     compared = {int(place) for own in places for place in (own[0], own[-1])} | {(len(whole) - 1) // 2}
     return all(is_label(split(_row(dataset, row), "").label, whole[row]) for row in sorted(compared))
+
+
+def _of_torchvision(dataset: Any) -> bool:
+    """Whether rows are read by a data set of torchvision itself, which says in `targets` what its rows say."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    return type(dataset).__getitem__.__module__.startswith("torchvision.datasets.")
 
 
 def _row(dataset: Any, row: int) -> Any:

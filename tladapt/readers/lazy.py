@@ -78,7 +78,8 @@ class Lazy(Data):
         """
         if rows > READ_AT_MOST:
             return None
-        return (self.rows(torch.tensor([row]), ("content",)) for row in range(rows))
+        reader = self._but(self.y, self.order, None)  # which does not look at labels
+        return (reader.rows(torch.tensor([row]), ("content",)) for row in range(rows))
 
     @property
     def kinds(self) -> Kinds:

@@ -49,6 +49,11 @@ class Classification:
                     f"stream: domain {domain.name!r} has the label 255, the model {classes} classes; where there is no "
                     "label, give -1 instead (y[y == 255] = -1)"
                 )
+        if len(domain.classes) == classes + 1 and not domain.named and _begin_at_1(domain):
+            raise ValueError(
+                f"stream: the class numbers of domain {domain.name!r} begin at 1; number classes from 0 (y - 1), or "
+                "give their names"
+            )
         if len(domain.classes) > classes:
             raise ValueError(
                 f"stream: domain {domain.name!r} has {len(domain.classes)} classes, the model {classes}; build it with "
@@ -134,3 +139,8 @@ def _strangest(y: Tensor) -> float:
     """Return the first label that is not a whole number from 0."""
     strange = y[(y % 1 != 0) | (y < 0)]
     return float(strange[0] if len(strange) else y.flatten()[0])
+
+
+def _begin_at_1(domain: Domain) -> bool:
+    labels = [part.y for part in (domain.train, domain.test) if part is not None and len(part.y)]
+    return all(y.ndim == 1 for y in labels) and min((int(y.min()) for y in labels), default=0) == 1
