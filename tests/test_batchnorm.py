@@ -284,3 +284,10 @@ def test_anchor_and_distillation_get_along_with_statistics_per_domain():
     stream = [domain("a", test=None), domain("b", 5.0, test=None)]
     report = fit(Model.of(network(), batchnorm="per-domain"), stream, EWC() + LwF(), epochs=1)
     assert report.batchnorm == "per-domain"
+
+
+def test_a_mean_over_all_batches_is_not_kept_per_domain():
+    with pytest.raises(ValueError, match=r"batchnorm='per-domain'\): a BatchNorm layer with momentum=None"):
+        Model.of(
+            nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4, momentum=None), nn.Linear(4, 2)), batchnorm="per-domain"
+        )

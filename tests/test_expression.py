@@ -131,3 +131,10 @@ def test_nothing_is_executed(text, tmp_path):
     canary = tmp_path / "canary"
     refusal(text.format(canary))
     assert not canary.exists()
+
+
+def test_a_comment_is_refused_but_the_sign_may_stand_in_a_text():
+    with pytest.raises(ValueError, match=r"a comment is not read; remove it"):
+        parse_method("DANN() # EWC()")
+    with pytest.raises(ValueError, match=r"folder='#'.*no such folder"):
+        parse_method("Replay(folder='#')")

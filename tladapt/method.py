@@ -45,6 +45,7 @@ class Method(nn.Module):
     role: str | None = None
     needs: frozenset[str] = frozenset()
     remembers: str = "nothing"
+    reads_features = False  # whether its loss needs one feature vector per row, or position
     used = False  # by a fit, whose memory it then has
     done = False  # set to end the stage after this step
 

@@ -293,6 +293,10 @@ class Model(nn.Module):
         floating = (p.dtype for p in self.parameters() if p.is_floating_point())
         return next(floating, torch.float32)
 
+    def note_width(self, width: int) -> None:
+        """Keep the size of a feature vector, which a head without `in_features` does not show."""
+        self._width = width
+
     @property
     def width(self) -> int:
         """The size d of a feature vector."""

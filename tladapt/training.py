@@ -30,6 +30,7 @@ from tladapt.storage.runs import Run
 from tladapt.streams import Stream, members
 from tladapt.task import Task
 from tladapt.tasks import Classification
+from tladapt.trial import try_out
 
 P = ParamSpec("P")
 KINDS = {"source": "labelled", "target": "unlabelled"}
@@ -129,6 +130,7 @@ def train(
         task.check(domain, len(model.classes))
     planned = lengths(stream, epochs=epochs, steps=steps, batch_size=batch_size)
     teachable = _teachable(stream, method)
+    try_out(model, evaluator.domains, method)
 
     run = Run(checkpoint, every, model, stream, evaluator.domains, {
         "scenario": scenario, "method": method, "seed": seed, "increment": increment, "steps": planned, "task": task,

@@ -292,3 +292,15 @@ def test_a_saved_model_loads_nothing_from_elsewhere(bert: Path):
     for name, argument in (("text", "name"), ("language", "name"), ("word2vec", "vectors")):
         with pytest.raises(ValueError, match="a place to load from"):
             build({"backbone": name, "arguments": {argument: str(bert)}}, 2, "joint")
+
+
+def test_a_configuration_of_the_library_is_taken_and_anything_else_is_named_by_its_kind():
+    transformers = pytest.importorskip("transformers")
+    config = transformers.BertConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, vocab_size=20
+    )
+    assert text(config, classes=2).width == 8
+    with pytest.raises(
+        TypeError, match=r"^text: expected a name, a folder, or a configuration \(a dict\), got a list$"
+    ):
+        text([1, 2], classes=2)  # type: ignore[arg-type]

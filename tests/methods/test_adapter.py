@@ -290,3 +290,9 @@ def test_it_forgets_less_than_fine_tuning_a_model_that_comes_trained(make_model:
 
     small, whole = (sum(run(make(), seed) for seed in range(3)) / 3 for make in (lambda: Adapter("ia3"), Method))
     assert small < whole - 0.02
+
+
+@pytest.mark.parametrize("name", ["megatron_core", "megatron_config", "auto_mapping"])
+def test_arguments_that_name_a_module_to_import_are_refused(name: str):
+    with pytest.raises(ValueError, match=rf"{name} names a module to import; remove it"):
+        Adapter({"peft_type": "LORA", name: {"a": 1}})

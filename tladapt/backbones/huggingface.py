@@ -42,6 +42,8 @@ def network(kind: str, source: Source, builder: str, extra: str = "text") -> Any
     """
     library = needed("transformers", extra)
     auto = getattr(library, kind)
+    if hasattr(source, "model_type") and hasattr(source, "to_dict"):  # a configuration of the library itself
+        source = source.to_dict()
     if isinstance(source, dict):
         said = f"{builder}({{'model_type': {source.get('model_type')!r}, ...}})"
         config = _configuration(library, source, said)
@@ -52,7 +54,9 @@ def network(kind: str, source: Source, builder: str, extra: str = "text") -> Any
     elif isinstance(source, str | Path):
         found = _trained(auto, str(source), f"{builder}({str(source)!r})")
     else:
-        raise TypeError(f"{builder}({source!r}): expected a name, a folder, or a dict with the configuration")
+        raise TypeError(
+            f"{builder}: expected a name, a folder, or a configuration (a dict), got a {type(source).__name__}"
+        )
     found.config.use_cache, found.config.return_dict = False, True  # a cache would be filled and thrown away
     return found.eval()
 

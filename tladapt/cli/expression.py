@@ -34,6 +34,8 @@ def parse_method(text: str) -> Method:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # of code that is refused anyway
             tree = ast.parse(text.strip(), mode="eval")
+        if "#" in _without_strings(tree, text):
+            raise ValueError(f"{text!r}: a comment is not read; remove it, beginning with #")
         return _method(tree.body)
     except SyntaxError as error:
         raise ValueError(f"method: {text!r} is no expression ({error.msg})") from error
@@ -41,6 +43,14 @@ def parse_method(text: str) -> Method:
         raise ValueError("method: nested too deeply") from error
     except (ValueError, TypeError) as error:
         raise ValueError(f"method: {error}") from error
+
+
+def _without_strings(tree: ast.Expression, text: str) -> str:
+    """The expression without its texts, which may hold any sign."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = text.replace(ast.get_source_segment(text, node) or "", "")
+    return text
 
 
 def _method(node: ast.expr) -> Method:

@@ -31,8 +31,13 @@ class DomainNorm(nn.Module):
         super().__init__()
         if norm.running_mean is None or norm.running_var is None:
             raise ValueError("Model(batchnorm='per-domain'): a BatchNorm layer without running statistics; use 'joint'")
+        if norm.momentum is None:
+            raise ValueError(
+                "Model(batchnorm='per-domain'): a BatchNorm layer with momentum=None, a mean over all batches, which "
+                "is not kept per domain; set its momentum, such as 0.1, or use 'joint'"
+            )
         self.weight, self.bias = norm.weight, norm.bias
-        self.eps, self.momentum = norm.eps, 0.1 if norm.momentum is None else norm.momentum
+        self.eps, self.momentum = norm.eps, norm.momentum
         self.register_buffer("running_mean", norm.running_mean.repeat(domains, 1))
         self.register_buffer("running_var", norm.running_var.repeat(domains, 1))
         self.register_buffer("met", torch.zeros(domains, dtype=torch.long))  # as the how-manieth; 0: not yet

@@ -14,6 +14,7 @@ class Alignment(Method):
     """
 
     needs = frozenset({"source", "target"})
+    reads_features = True
 
     def discrepancy(self, source: Output, target: Output, progress: float) -> Tensor:
         """How far apart source and target are, shape (), by features (n, d) and logits (n, classes)."""

@@ -35,6 +35,7 @@ class BSS(Method):
     """
 
     needs = frozenset({"source"})
+    reads_features = True
 
     def __init__(self, weight: float = 0.1, k: int = 1) -> None:
         super().__init__()

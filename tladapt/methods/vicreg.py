@@ -45,6 +45,7 @@ class VICReg(Method):
     """
 
     needs = frozenset({"target"})
+    reads_features = True
 
     def __init__(self, weight: float = 1.0, covariance: float = 0.04, hidden: int = 256) -> None:
         super().__init__()
