@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from tladapt.cli.arguments import parser
+from tladapt.cli.threads import wait_briefly
 from tladapt.display.harmless import harmless
 from tladapt.storage.files import CHECKPOINT
 
@@ -54,6 +55,7 @@ def _obey(typed: Sequence[str]) -> None:
     options = argparse.Namespace(command="", out=None)
     try:
         options = parser().parse_args(typed)
+        wait_briefly()
         if getattr(options, "resume", None) is not None:
             options = import_module("tladapt.cli.resuming").resumed(options, typed)
         else:

@@ -117,6 +117,10 @@ def _run(run: argparse.ArgumentParser) -> None:
     how = _how(run)
     how.add_argument("--method", metavar="EXPR", help='such as "DANN + Replay(500)"; see tladapt methods')
     how.add_argument("--device", type=device, default="cpu", help="where to learn, such as cuda (default: cpu)")
+    how.add_argument(
+        "--threads", type=count, metavar="N",
+        help="processor threads (default: one for a small network, else all cores); sums depend on it in the last bit",
+    )  # fmt: skip
     how.add_argument("--precision", choices=PRECISIONS, help="what the layers compute in (default: float32)")
     how.add_argument("--channels-last", action="store_true", help="a layout in which convolutions may be faster")
     how.add_argument("--compile", action="store_true", help="compile the network with torch.compile")

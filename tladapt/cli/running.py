@@ -12,6 +12,7 @@ import torch
 from tladapt.cli.describing import described, writable
 from tladapt.cli.expression import parse_method
 from tladapt.cli.resuming import begun, given, refuse_other_form
+from tladapt.cli.threads import restoring_threads, use_threads
 from tladapt.display.console import show
 from tladapt.display.table import ceiling
 from tladapt.method import Method
@@ -19,10 +20,16 @@ from tladapt.model import Model
 from tladapt.report import Report
 from tladapt.scenarios import Scenario
 from tladapt.storage.files import replacing
+from tladapt.streams import domains_of
 
 
 def run(options: argparse.Namespace) -> None:
     """Learn, print the report, and keep what was asked for."""
+    with restoring_threads():
+        _learn(options)
+
+
+def _learn(options: argparse.Namespace) -> None:
     writable(options.out)
     refuse_other_form(options)
     scenario = described(options)
@@ -104,6 +111,7 @@ def _method(options: argparse.Namespace, scenario: Scenario) -> Callable[[], Met
 def _network(options: argparse.Namespace, scenario: Scenario, seed: int) -> Model:
     """A new network, where and as it is to be computed."""
     model = scenario.model(seed, options.batchnorm).to(options.device)
+    use_threads(options.threads, model, domains_of(scenario.stream)[0].train.shape, scenario.batch_size)
     model.precision = options.precision or model.precision
     if options.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
