@@ -370,6 +370,7 @@ def test_several_labels_may_be_whole_numbers():
         (torch.rand(40), None, r"float labels that are not whole numbers from 0, such as .*Regression"),
         (torch.arange(40.0) - 1, None, r"float labels that are not whole numbers from 0, such as -1"),
         (torch.full((40,), 30_000_000), None, r"labels up to 30000000; .*Regression"),
+        (7 * torch.arange(40), None, r"has 274 classes, the model 2; .*Regression"),
         (Y + 1, None, r"the class numbers of domain 'a' begin at 1; number classes from 0"),
         (nn.functional.one_hot(Y), None, r"labels of shape \(2,\) per row, .* y.argmax\(1\)"),
         (["cheap", "dear"] * 20, Regression(), r"'a' are places among the classes cheap, dear, .* not numbers"),

@@ -170,6 +170,21 @@ def test_a_number_of_classes_that_is_not_that_of_the_words_is_refused():
         domain((X, WORDS), classes=5)
 
 
+@pytest.mark.parametrize(
+    ("classes", "y", "places"),
+    [
+        ([1, 2, 3], [1, 3], [0, 2]),
+        ([1, 2, 3], [0, 2], [0, 2]),
+        ([10, 20], [20, 10], [1, 0]),
+        (["1", "2"], [1, 0], [1, 0]),
+    ],
+)
+def test_numbers_as_classes_are_the_labels_that_they_are(classes, y, places):
+    found = domain((X[:2], y), classes=classes)
+    assert found.train.y.tolist() == places
+    assert found.classes == tuple(map(str, classes))
+
+
 @pytest.mark.parametrize("name", [X, None, ["a"], 3.5])
 def test_a_name_that_is_none_is_refused(name):
     with pytest.raises(TypeError, match="give the name first"):

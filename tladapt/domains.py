@@ -1,6 +1,7 @@
 """A domain: data from one place."""
 
 import copy
+import numbers
 import os
 import uuid
 from collections.abc import Sequence
@@ -175,4 +176,4 @@ class Domain:
 
 
 def _is_share(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -83,6 +83,8 @@ def class_list(model: Model, domains: Sequence[Domain], learned: Iterable[str]) 
         If the domains to learn from have more classes than the model has outputs.
     """
     named = [domain for domain in domains if domain.named]
+    if named and len(set(model.classes)) < len(model.classes):
+        raise ValueError(f"model: two of its classes have one name ({some(model.classes)}); give every class its own")
     counted = tuple(map(str, range(len(model.classes))))
     if model.classes != counted or all(set(domain.classes) <= set(counted) for domain in named):
         return model.classes

@@ -145,8 +145,7 @@ def _of_arrays(source: Any) -> Rows:
     data = as_data(source, "data")
     if labels is not None and len(labels) != len(data):
         raise ValueError(f"data has {len(data)} rows and {len(labels)} labels; give one label per row")
-    names = data.names or (getattr(source, "classes", None) if isinstance(source, Dataset) else None)
-    return Rows(data, list(range(len(data))), "row", labels, names)
+    return Rows(data, list(range(len(data))), "row", labels, data.names)
 
 
 def _of_files(reader: Reader, source: Any, id_column: str | None) -> Rows:

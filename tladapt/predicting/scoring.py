@@ -149,6 +149,8 @@ def labels_for(rows: Rows, model: Model, task: Task) -> Tensor:
             "the data has no labels to score; give (x, y), a folder with a folder per class, or a table with the label "
             "column (label=)"
         )
+    if isinstance(task, Classification) and y.is_floating_point() and not bool((y % 1).any()):
+        y = y.long()
     if y.is_floating_point() or not isinstance(task, Classification):
         if isinstance(task, Classification):
             raise ValueError(f"the labels are of {y.dtype}, expected class numbers or class names")

@@ -35,6 +35,7 @@ def named_alike(parts: Parts, classes: int | Sequence[str] | None, name: str) ->
     """
     if classes is not None:
         parts = [_whole(part) for part in parts]
+        parts = _by_value(parts, classes)
     if classes is None or isinstance(classes, int):
         names = _union(parts)
         if isinstance(classes, int) and names is not None and len(names) != classes:
@@ -103,6 +104,22 @@ def _whole(part: Data | None) -> Data | None:
     if part is None or part.y.ndim != 1 or not part.y.is_floating_point() or bool((part.y % 1).any()):
         return part
     return part.with_labels(part.y.long(), part.names)
+
+
+def _by_value(parts: Parts, classes: Any) -> Parts:
+    """Return the parts with names for their labels, if all labels are among `classes` that are whole numbers.
+
+    For classes=[1, 2, 3], the labels 1, 2 and 3 are meant, not places in that list.
+    """
+    is_list = hasattr(classes, "__len__") and not isinstance(classes, str)
+    if not is_list or not all(type(found) is int and found >= 0 for found in classes):
+        return parts
+    labelled = [part.y for part in parts if part is not None and len(part.y) and not part.y.is_floating_point()]
+    values = torch.cat([y.flatten().cpu() for y in labelled] or [torch.empty(0, dtype=torch.long)])
+    if list(classes) == list(range(len(classes))) or not bool(torch.isin(values, torch.tensor(classes)).all()):
+        return parts
+    names = tuple(map(str, range(1 + max(classes, default=0))))
+    return [part if part is None or part.names is not None else part.with_labels(part.y, names) for part in parts]
 
 
 def _union(parts: Parts) -> tuple[str, ...] | None:

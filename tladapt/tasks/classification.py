@@ -11,6 +11,8 @@ from tladapt.model import Output
 from tladapt.stage import Batch
 from tladapt.task import masked
 
+MANY = 50  # classes without names, from which on they may be measurements
+
 
 class Classification:
     """One class per sample, pixel or token: logits (n, ..., classes), y (n, ...), -1 for none.
@@ -55,9 +57,11 @@ class Classification:
                 "give their names"
             )
         if len(domain.classes) > classes:
+            mend = f"build it with Model.of(..., classes={len(domain.classes)})"
+            if classes == 1 or (len(domain.classes) > MANY and not domain.named):
+                mend += ", or, if the labels are numbers to predict, use task=Regression()"
             raise ValueError(
-                f"stream: domain {domain.name!r} has {len(domain.classes)} classes, the model {classes}; build it with "
-                f"Model.of(..., classes={len(domain.classes)})"
+                f"stream: domain {domain.name!r} has {len(domain.classes)} classes, the model {classes}; {mend}"
             )
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
