@@ -4,12 +4,16 @@ import io
 import math
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from tladapt import DANN, Domain, Replay, Report, adaptation, fit
 from tladapt.backbones import mlp
@@ -59,7 +63,57 @@ def test_the_curves_follow_the_scores_of_every_domain():
     lines = {line.get_label(): np.asarray(line.get_ydata()) for line in axes.lines}
     assert lines["web"] == pytest.approx([10, 90, 70, 60])
     assert lines["phone"] == pytest.approx([20, 25, 80, 85])
-    assert np.isnan(lines["wild"]).all()
+    assert np.isnan(lines["wild (no labels)"]).all()
+
+
+def many(stages: int, names: str = "task {}") -> Report:
+    domains = [names.format(i) for i in range(stages)]
+    scores: list[list[float | None]] = [[(i + j) / (2 * stages) for j in range(stages)] for i in range(stages + 1)]
+    return Report(
+        domains=domains, stages=domains, first=list(range(stages)), scores=scores, method="EWC(weight=0.1)",
+        scenario="a scenario", spread={"scores": [[0.01] * stages] * (stages + 1)},
+    )  # fmt: skip
+
+
+def boxes(figure: Figure, texts: list[Text]) -> list[Bbox]:
+    FigureCanvasAgg(figure).draw()
+    return [text.get_window_extent() for text in texts if text.get_text()]
+
+
+@pytest.mark.parametrize("plot", [heat_map, forgetting_curves])
+@pytest.mark.parametrize("names", ["{}", "task {}", "limit from {0}00 000 to {0}50 000"])
+@pytest.mark.parametrize("stages", [1, 2, 5, 20, 40])
+def test_pictures_of_many_stages_and_long_names_stay_within_and_do_not_overlap(plot, names, stages):
+    figure = plot(many(stages, names))  # a layout that cannot be made is a warning, which is an error here
+    (axes,) = figure.axes
+    labels = [label for label in axes.get_xticklabels() if label.get_text()]
+    extents = boxes(figure, labels)
+    straight = [label.get_rotation() == 0 for label in labels]
+    if all(straight):
+        assert not any(a.overlaps(b) for a, b in pairwise(extents))
+    else:  # at an angle, their right ends tell them apart
+        assert all(b.x1 - a.x1 >= 8 for a, b in pairwise(extents))
+    page = figure.bbox
+    inside = [*extents, *boxes(figure, [figure._suptitle, axes.xaxis.label, axes.yaxis.label])]  # type: ignore
+    if (legend := axes.get_legend()) is not None:
+        inside.append(legend.get_window_extent())
+        assert legend.get_window_extent().x0 >= axes.get_window_extent().x1 - 1  # not on the curves
+    assert all(b.x0 >= -1 and b.y0 >= -1 and b.x1 <= page.x1 + 1 and b.y1 <= page.y1 + 1 for b in inside)
+    if plot is forgetting_curves:
+        assert axes.get_window_extent().width > 250
+
+
+def test_curves_are_told_apart_by_colour_and_style():
+    (axes,) = forgetting_curves(many(20)).axes
+    lines = [line for line in axes.lines if line.get_label() in many(20).domains]
+    assert len({(str(line.get_color()), line.get_linestyle()) for line in lines}) == 20
+
+
+def test_of_very_many_domains_the_mean_is_drawn():
+    (axes,) = forgetting_curves(many(40)).axes
+    mean = next(line for line in axes.lines if line.get_label() == "mean")
+    scores = np.array(many(40).scores, dtype=float)
+    assert np.allclose(np.asarray(mean.get_ydata(), dtype=float), 100 * scores.mean(1))
 
 
 def test_a_score_of_zero_is_drawn_as_zero():
@@ -118,7 +172,7 @@ def test_pictures_of_errors_are_darkest_where_least_and_have_no_percent():
     shades = np.asarray(axes.images[0].get_array())
     assert shades.argmax() == 2  # 1.25
     assert (shades.min(), shades.max()) == (0, 1)
-    assert axes.get_title(loc="left") == "RMSE, lower is better"
+    assert heat_map(ERRORS).get_suptitle().splitlines()[0] == "RMSE, lower is better"
     (curves,) = forgetting_curves(ERRORS).axes
     assert np.asarray(curves.lines[0].get_ydata()).tolist() == [2000.0, 1.25, 2.5]
     assert curves.get_ylim()[1] > 2000

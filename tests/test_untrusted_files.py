@@ -521,8 +521,14 @@ def test_pictures_show_names_letter_by_letter(tmp_path: Path) -> None:
         figure = draw(report())
         figure.savefig(tmp_path / "x.png")
         figure.savefig(tmp_path / "x.svg")
-        shown = [text.get_text() for text in figure.findobj(lambda part: hasattr(part, "get_text"))]  # type: ignore
+        title = figure.get_suptitle().splitlines()
+        assert len(title) <= 4
+        others = [
+            text for text in figure.findobj(lambda part: hasattr(part, "get_text")) if text is not figure._suptitle
+        ]
+        shown = [text.get_text() for text in others]  # type: ignore
         assert any(text.startswith(r"web\x1b]0;gone") for text in shown)
+        assert not any(OBEYED.search(line) or len(line) > 120 for line in title)
         assert not any(OBEYED.search(text) or "\n" in text or len(text) > 40 for text in shown)
     legend = forgetting_curves(report()).axes[0].get_legend()
     assert legend is not None
