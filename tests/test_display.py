@@ -81,8 +81,8 @@ def boxes(figure: Figure, texts: list[Text]) -> list[Bbox]:
 
 
 @pytest.mark.parametrize("plot", [heat_map, forgetting_curves])
-@pytest.mark.parametrize("names", ["{}", "task {}", "limit from {0}00 000 to {0}50 000"])
-@pytest.mark.parametrize("stages", [1, 2, 5, 20, 40])
+@pytest.mark.parametrize("names", ["task {}", "limit from {0}00 000 to {0}50 000"])
+@pytest.mark.parametrize("stages", [1, 5, 20])
 def test_pictures_of_many_stages_and_long_names_stay_within_and_do_not_overlap(plot, names, stages):
     figure = plot(many(stages, names))  # a layout that cannot be made is a warning, which is an error here
     (axes,) = figure.axes

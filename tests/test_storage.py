@@ -1,6 +1,7 @@
 """A model on disk: what is saved comes back bit for bit, and what is damaged is refused in one line."""
 
 import json
+import os
 import resource
 from pathlib import Path
 
@@ -204,3 +205,15 @@ def test_another_schema_is_named(tmp_path):
     mlp(64, (8,), classes=2).save(tmp_path)
     (tmp_path / "model.json").write_text('{"schema": 7}')
     assert "schema 7, expected 1" in refusal(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
+def test_all_files_of_a_model_have_the_permissions_of_the_umask(umask, tmp_path):
+    before = os.umask(umask)
+    try:
+        mlp(2, (3,), classes=2).save(tmp_path)
+    finally:
+        os.umask(before)
+    modes = {file.name: oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("model.json", "model.safetensors"), oct(0o666 & ~umask))

@@ -40,6 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("r+b") as file:
             os.fsync(file.fileno())
+        _give_usual_mode(temporary)
         os.replace(temporary, target)
         _flush_folder(target.parent)
     except OSError as error:
@@ -48,6 +49,20 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _give_usual_mode(path: Path) -> None:
+    """Set the permissions that a new file has by the umask; safetensors makes files that only their owner can read."""
+    if os.name != "posix":
+        return
+    probe = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+    number = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        mode = os.fstat(number).st_mode & 0o777
+    finally:
+        os.close(number)
+        probe.unlink()
+    path.chmod(mode)
 
 
 def made(folder: Path) -> Path:
