@@ -92,14 +92,6 @@ def proxy_fashion() -> Proxy:
     return of_images(x[:, None], y.long(), 14)
 
 
-def proxy_photographs() -> Proxy:
-    """Training images of CIFAR-10, which is the target of no scenario."""
-    from sets import cifar
-
-    x, y = map(torch.from_numpy, cifar())
-    return of_images(x.permute(0, 3, 1, 2), y, 16)
-
-
 def proxy_x_rays() -> Proxy:
     """The radiographs that `chest-x-rays` learns from."""
     x, y, _ = training_rows("chest-x-rays")
@@ -161,7 +153,7 @@ def _json(path: Path) -> Any:
 PROXIES: dict[str, Callable[[], Proxy]] = {
     make.__name__.removeprefix("proxy_"): cache(make)
     for make in (
-        proxy_digits, proxy_fashion, proxy_photographs, proxy_x_rays, proxy_coil, proxy_electricity, proxy_men,
+        proxy_digits, proxy_fashion, proxy_x_rays, proxy_coil, proxy_electricity, proxy_men,
         proxy_calls, proxy_intents, proxy_news,
     )
 }  # fmt: skip
