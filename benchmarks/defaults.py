@@ -3,10 +3,10 @@
     TLADAPT_DATA=DIR python benchmarks/defaults.py [TABLE ...] [--seeds 5] [--out benchmarks/results]
 
 The tables are `adapt` (the second domain comes without labels), `keep` (it comes with labels, after the first; where a
-set has four classes or more, it is the other half of the classes, as another task), `rate` (learning rates) and `length`
-(steps of a stage). No row that a scenario scores is read, and no label of a target: see `proxies.py`. VICReg, which needs
-random layers, and EarlyStopping, which has no weight, are left out. Writes `defaults-TABLE.md`; every finished cell is
-kept in `runs/defaults.json`.
+set has four classes or more, it is the other half of the classes, as another task), `rate` (learning rates) and
+`length` (steps of a stage). No row that a scenario scores is read, and no label of a target: see `proxies.py`. VICReg,
+which needs random layers, and EarlyStopping, which has no weight, are left out. Writes `defaults-TABLE.md`; every
+finished cell is kept in `runs/defaults.json`.
 """
 
 import argparse
