@@ -97,7 +97,7 @@ print(report)
 # 2. The critic has one hidden layer of 256 for every network; the paper fits it to the network, with up to two layers
 #    of 1 024.
 # 3. The reversed gradient grows to :math:`w` = 0.1; in the paper, to 1. (The critic learns at full rate in both.)
-#    Weight and width were chosen on shifts made of source images (``benchmarks/defaults.py``).
+#    The weight was chosen on shifts made of the training rows of sources (``benchmarks/defaults.py``).
 # 4. Source and target count alike, whatever their numbers in the batch.
 # 5. The optimiser is the loop's: by default Adam with a cosine schedule; the paper has SGD with momentum.
 #

@@ -60,7 +60,7 @@ print(report)
 #
 # The best of the three alignments here, with one default weight and no critic. It is what this scenario runs when no
 # method is asked for, because it was the best on the other shifts that the defaults were chosen on
-# (``python benchmarks/defaults.py``), which are made of source images alone.
+# (``python benchmarks/defaults.py``), which are made of the training rows of sources alone.
 #
 # Beside the published figures
 # ----------------------------

@@ -39,7 +39,7 @@ class Method(nn.Module):
     --------
     >>> from tladapt import DANN, EWC
     >>> EWC() + DANN() + Method()
-    DANN(weight=0.1, hidden=256) + EWC(weight=0.1, samples=1024)
+    DANN(weight=0.1, hidden=256) + EWC(weight=0.01, samples=1024)
     """
 
     role: str | None = None

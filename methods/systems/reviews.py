@@ -101,8 +101,7 @@ if scenario:
 #
 # What was tried beside it
 # ------------------------
-# No setting was chosen by a new site: the weights are the methods' defaults, but for ``CORAL(100)``, which does no
-# better (in the tables of the benchmark).
+# No setting was chosen by a new site: the weights are the methods' defaults.
 #
 # - Word vectors from the sentences of both sites: as good or a point worse. Less than twenty thousand words of text
 #   are too few to learn from their neighbours which of the new ones praise.

@@ -23,7 +23,7 @@ class EWC(Method):
 
     Parameters
     ----------
-    weight : float, default 0.1
+    weight : float, default 0.01
         The factor w (:math:`\lambda` in the paper), > 0.
     samples : int, default 1024
         Rows of a stage that its Fisher information is measured on, at most.
@@ -43,7 +43,7 @@ class EWC(Method):
     anchor: Tensor | None  # M
     rest: Tensor | None  # c: how far the anchors of the stages lie apart
 
-    def __init__(self, weight: float = 0.1, samples: int = 1024) -> None:
+    def __init__(self, weight: float = 0.01, samples: int = 1024) -> None:
         super().__init__()
         positive("EWC", weight=weight)
         whole("EWC", samples=samples)
