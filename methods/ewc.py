@@ -96,8 +96,8 @@ figure = heat_map(report)
 # ``EWC()``                    93.9 ± 0.8  92.1 ± 0.4  93.6 ± 0.7
 # ============================ =========== =========== ===========
 #
-# All were made with the default of that time, ``EWC(0.1)``. Published: Split-MNIST, task-incremental, 98.6 with a tuned weight
-# :cite:p:`vandeVenTolias2019` and 85.5 with a small one :cite:p:`vandeVenTolias2018`, from the same code;
+# All were made with the default of that time, ``EWC(0.1)``. Published: Split-MNIST, task-incremental, 98.6 with a tuned
+# weight :cite:p:`vandeVenTolias2019` and 85.5 with a small one :cite:p:`vandeVenTolias2018`, from the same code;
 # class-incremental 20.0; ten permuted tasks (here five) 94.3. Their fine-tuning gets 85.2, 19.9 and 78.5.
 #
 # Differences from the paper
