@@ -79,9 +79,9 @@ print(report)
 # ``CORAL(weight=100)``        97.5 ± 0.1  91.3 ± 0.8
 # ============================ =========== ===========
 #
-# Both tables were made before the weight became independent of the width: with the paper's factor, which needed a weight
-# of 100 on these 500 features. Published, MNIST to USPS / USPS to MNIST: 93.4 / 88.1 :cite:p:`Lalou2024` (chosen without
-# target labels), from 94.2 / 73.4 without adaptation.
+# Both tables were made before the weight became independent of the width: with the paper's factor, which needed a
+# weight of 100 on these 500 features. Published, MNIST to USPS / USPS to MNIST: 93.4 / 88.1 :cite:p:`Lalou2024`
+# (chosen without target labels), from 94.2 / 73.4 without adaptation.
 #
 # Differences from the paper
 # --------------------------
