@@ -10,12 +10,20 @@ from tladapt.model import Model
 
 
 def mlp(
-    inputs: int, hidden: Sequence[int] = (400, 400), *, classes: int | Sequence[str], batchnorm: str = "joint"
-) -> Model:
-    """A fully connected network with ReLU; x (n, ...) of `inputs` numbers each."""
+    inputs: int, hidden: Sequence[int] = (400, 400), normalise: bool = False, *, classes: int | Sequence[str],
+    batchnorm: str = "joint",
+) -> Model:  # fmt: skip
+    """A fully connected network with ReLU; x (n, ...) of `inputs` numbers each.
+
+    With `normalise`, every hidden layer has BatchNorm before ReLU; without it, the policy `batchnorm` has no effect.
+    """
     widths = [inputs, *hidden]
-    layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
-    recipe = {"backbone": "mlp", "arguments": {"inputs": inputs, "hidden": list(hidden)}}
+    layers = list[nn.Module]()
+    for before, after in pairwise(widths):
+        norm = [nn.BatchNorm1d(after)] if normalise else []
+        layers += [nn.Linear(before, after), *norm, nn.ReLU()]
+    arguments = {"inputs": inputs, "hidden": list(hidden)} | ({"normalise": True} if normalise else {})
+    recipe = {"backbone": "mlp", "arguments": arguments}
     return _model(nn.Sequential(nn.Flatten(), *layers), widths[-1], classes, batchnorm, recipe)
 
 

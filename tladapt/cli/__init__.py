@@ -4,9 +4,11 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tladapt.cli.arguments import parser
 from tladapt.cli.threads import wait_briefly
@@ -62,7 +64,7 @@ def _obey(typed: Sequence[str]) -> None:
             options.typed = list(typed)
         from tladapt.display.console import lossless  # after the arguments: help needs no tables
 
-        with lossless():
+        with lossless(), _short_warnings(options.command):
             COMMANDS[options.command](options)
     except BrokenPipeError:
         raise
@@ -74,6 +76,23 @@ def _obey(typed: Sequence[str]) -> None:
         _end(options, line + _way_on(options), 2)
     except KeyboardInterrupt:
         _end(options, "stopped" + _way_on(options), 130)
+
+
+@contextmanager
+def _short_warnings(command: str) -> Iterator[None]:
+    """Context manager in which a warning for users is printed as one line, without the place in the code."""
+    usual = warnings.formatwarning
+
+    def line(message: Warning | str, category: type[Warning], *place: Any, **other: Any) -> str:
+        if category is not UserWarning:
+            return usual(message, category, *place, **other)
+        return f"tladapt {command}: {harmless(' '.join(str(message).split())[:LONGEST])}\n"
+
+    warnings.formatwarning = line
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def _leave_the_pipe() -> NoReturn:

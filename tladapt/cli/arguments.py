@@ -179,6 +179,14 @@ def _data(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--test", metavar="C", help="rows of the new domain with labels, which only score")
     own.add_argument("--domains", nargs="+", metavar="A", help="domains to learn one after another")
     own.add_argument("--label", metavar="NAME", help="the column of a CSV file that holds the label (default: label)")
+    own.add_argument("--text", metavar="COLUMN", help="learn from the texts in this column of a CSV file")
+    own.add_argument("--drop", nargs="+", metavar="COLUMN", help="columns of a CSV file to leave out")
+    own.add_argument("--columns", nargs="+", metavar="COLUMN", help="the only columns of a CSV file to learn from")
+    own.add_argument(
+        "--standardize", choices=("first", "per-domain"),
+        help="whose means and standard deviations scale numbers: the first table's (default), or each table's own",
+    )  # fmt: skip
+    own.add_argument("--balanced", action="store_true", help="count all classes alike, in the loss and in the score")
     own.add_argument("--workers", type=workers, default=0, metavar="N", help="processes that read large folders ahead")
     own.add_argument("--size", type=side, metavar="N", help="the side of images in pixels (default: 32)")
 

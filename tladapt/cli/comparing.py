@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import warnings
 from functools import partial
 
 from tladapt import comparison
@@ -10,6 +11,7 @@ from tladapt.cli.describing import described, writable
 from tladapt.cli.expression import parse_method
 from tladapt.cli.resuming import begun
 from tladapt.display.console import show, write
+from tladapt.scenarios import Scenario
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -19,7 +21,7 @@ def compare(options: argparse.Namespace) -> None:
     described(options)  # a mistake in it fails here, before it is kept
     begun(options)
     found = comparison.compare(
-        partial(described, options), methods, seeds=options.seeds, baselines=options.baselines,
+        partial(_again, options), methods, seeds=options.seeds, baselines=options.baselines,
         batchnorm=options.batchnorm, jobs=options.jobs, out=options.out,
         progress=False if options.quiet else None,
     )  # fmt: skip
@@ -32,3 +34,10 @@ def compare(options: argparse.Namespace) -> None:
     if found.failed:
         print(f"tladapt compare: {len(found.failed)} runs failed; see the table", file=sys.stderr)
         sys.exit(1)
+
+
+def _again(options: argparse.Namespace) -> Scenario:
+    """Return the scenario for one of the runs, without the warnings that came when it was checked."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return described(options)

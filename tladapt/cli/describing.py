@@ -9,13 +9,17 @@ from tempfile import TemporaryDirectory
 import torch
 
 from tladapt.backbones import cnn, mlp
+from tladapt.cli.tables import reader_of, text_network
 from tladapt.domains import Domain
 from tladapt.methods import MMD, Replay
 from tladapt.model import Model
 from tladapt.predicting.scoring import require_known
 from tladapt.readers.files import Reader, read_domains
+from tladapt.readers.tables import Table
+from tladapt.readers.texts import Texts
 from tladapt.scenarios import Scenario, named
 from tladapt.streams import Stream, adaptation
+from tladapt.tasks import Classification
 
 
 def described(options: argparse.Namespace) -> Scenario:
@@ -25,8 +29,8 @@ def described(options: argparse.Namespace) -> Scenario:
         raise ValueError("give a SCENARIO, or --source A --target B, or --domains A B ...: one of the three")
     if options.test and not options.target:
         raise ValueError("--test: give --source and --target, whose target it scores")
-    if options.scenario and (options.label or options.size):
-        raise ValueError("--label and --size: for your own data, not for a scenario")
+    if options.scenario:
+        _require_no_own(options)
     scenario = _own(options) if options.scenario is None else named(options.scenario)
     changes = {
         name: value
@@ -35,9 +39,21 @@ def described(options: argparse.Namespace) -> Scenario:
     }
     if changes.keys() & {"epochs", "steps"}:
         changes = {"epochs": None, "steps": None, **changes}
+    if options.balanced:
+        changes["task"] = Classification(balanced=True)
     if options.model is not None:
-        changes["network"] = _network(options.model, scenario.stream)
+        changes["network"] = _network(
+            options.model, scenario.stream, scenario.inputs.get("kind") == "table" and not options.scenario
+        )
     return scenario.but(**changes)
+
+
+def _require_no_own(options: argparse.Namespace) -> None:
+    """Refuse options that describe a user's own data."""
+    names = ("label", "size", "text", "drop", "columns", "standardize", "balanced")
+    given = [f"--{name}" for name in names if getattr(options, name)]
+    if given:
+        raise ValueError(f"{' and '.join(given)}: for your own data, not for a scenario")
 
 
 def _own(options: argparse.Namespace) -> Scenario:
@@ -48,16 +64,26 @@ def _own(options: argparse.Namespace) -> Scenario:
         raise ValueError("--domains: give at least two, in the order in which they are learned")
     paths = options.domains or [options.source, options.target]
     domains, reader = read_domains(
-        paths, label=options.label or "label", size=options.size or 32, workers=options.workers
-    )
+        paths, label=options.label or "label", size=options.size or 32, workers=options.workers,
+        reader=reader_of(options), unknown_labels="add" if options.domains else "drop",
+    )  # fmt: skip
     if options.test:
         domains[1] = with_test(domains[1], reader, Path(options.test))
     stream: Stream = domains if options.domains else adaptation(domains[0], domains[1])
     return Scenario(
         name=" to ".join(domain.name for domain in domains), about="your own data", stream=stream,
         method=Replay if options.domains else MMD, inputs=reader.spec(),
-        network=_network("cnn" if len(domains[0].train.shape) == 3 else "mlp", stream),
+        network=_usual_network(domains[0], reader),
     )  # fmt: skip
+
+
+def _usual_network(first: Domain, reader: Reader) -> Callable[..., Model]:
+    """Return the network for the kind of data: images, texts, or a table, whose numbers BatchNorm scales."""
+    if isinstance(reader, Texts):
+        return partial(text_network, reader.size - 1, classes=first.classes)
+    if isinstance(reader, Table):
+        return _network("mlp", [first], normalise=True)
+    return _network("cnn", [first])
 
 
 def with_test(domain: Domain, reader: Reader, path: Path) -> Domain:
@@ -88,15 +114,17 @@ def with_test(domain: Domain, reader: Reader, path: Path) -> Domain:
     return tested
 
 
-def _network(name: str, stream: Stream) -> Callable[..., Model]:
+def _network(name: str, stream: Stream, normalise: bool = False) -> Callable[..., Model]:
     """The network `name` for the inputs and classes of the stream."""
     first = stream[0] if isinstance(stream[0], Domain) else stream[0][0]
     shape = first.train.shape
+    if isinstance(shape, dict):
+        raise ValueError(f"--model {name}: for images and numbers, not for texts; leave it out")
     if name == "cnn" and (len(shape) != 3 or shape[1] != shape[2] or shape[1] < 4):
         raise ValueError(f"--model cnn: wants square images of at least 4 pixels, the rows have the shape {shape}")
     if name == "cnn":
         return partial(cnn, shape[0], shape[1], classes=first.classes)
-    return partial(mlp, torch.Size(shape).numel(), classes=first.classes)
+    return partial(mlp, torch.Size(shape).numel(), normalise=normalise, classes=first.classes)
 
 
 def writable(out: Path | None) -> None:

@@ -15,7 +15,7 @@ from tladapt.readers.arrays import as_data
 from tladapt.readers.classes import are_known, classes_of, in_order, numbers_of, require_known, require_one_spelling
 from tladapt.readers.dialects import SUFFIXES, suffix
 from tladapt.readers.folders import Images
-from tladapt.readers.headers import some
+from tladapt.readers.headers import looks_like_data, no_header, some
 from tladapt.readers.sounds import Sounds
 from tladapt.readers.splitting import HELD_OUT, held_out
 from tladapt.readers.tables import Table
@@ -227,6 +227,8 @@ def _hint(reader: Reader) -> str:
         return f"name the column that holds it with Texts(label=...) (now {reader.label!r})"
     if not isinstance(reader, Table):
         return f"give one folder of {'sounds' if isinstance(reader, Sounds) else 'images'} per class"
+    if looks_like_data([*reader.numbers, *reader.words]):
+        return no_header([*reader.numbers, *reader.words])
     columns = some([*reader.numbers, *reader.words])
     return f"name the column that holds it with label= (now {reader.label!r}; there are {columns})"
 

@@ -17,11 +17,17 @@ def columns_of_frame(frame: Any) -> dict[str, list[str]]:
     """
     if not hasattr(frame, "columns"):
         raise TypeError(f"{type(frame).__name__}: neither a path nor a data frame")
-    names = [str(name) for name in frame.columns]
+    names = [_name(column) for column in frame.columns]
     if len(set(names)) < len(names):
         raise ValueError("data frame: two columns have one name; give each its own")
     columns = [_texts(frame[column], name) for column, name in zip(frame.columns, names, strict=True)]
     return named(names, columns, "data frame")
+
+
+def _name(column: Any) -> str:
+    """Return the name of a column; the levels of a name with several are joined by points."""
+    levels = column if isinstance(column, tuple) else (column,)
+    return ".".join(str(level).strip() for level in levels if str(level).strip())
 
 
 def _texts(cells: Iterable[Any], column: str) -> list[str]:

@@ -95,8 +95,31 @@ def _number(cells: Sequence[str], name: str, numerals: Numerals) -> Column:
     marks = sorted(numerals.words)
     if marks:
         notes.append(f"numbers, so {some(map(repr, marks))} is read as missing ({numerals.words.total()} rows)")
+    sentinel = _sentinel(numerals.values)
+    if sentinel:
+        notes.append(
+            f"{sentinel} lies far from all other numbers; empty these cells if it stands for a missing one, or use "
+            f"Table(marks=['{sentinel}'])"
+        )
     column = Column("number", numerals.values, marks=marks, unit=unit, notes=notes)
     return _unless_id(column, name)
+
+
+def _sentinel(values: np.ndarray) -> str:
+    """Return a number such as -999 that seems to stand for a missing one; "" if there is none.
+
+    It is the lowest or highest, comes more than once, and lies farther from the others than they lie apart.
+    """
+    known = np.sort(values[np.isfinite(values)])
+    for value in (known[0], known[-1]) if len(known) >= FEW else ():
+        others = known[known != value]
+        repeated = len(known) - len(others) > 1
+        if not (repeated and len(others) and re.fullmatch(r"-9+|9{3,}", f"{value:.0f}") and value == round(value)):
+            continue
+        apart = others[-1] - others[0]
+        if min(abs(value - others[0]), abs(value - others[-1])) > max(2 * apart, 1.0):
+            return f"{value:.0f}"
+    return ""
 
 
 def _are_codes(cells: Sequence[str]) -> bool:

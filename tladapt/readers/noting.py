@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tladapt.readers.headers import CUT, some
+from tladapt.readers.headers import CUT, SHOWN, some
 from tladapt.readers.kinds import Column
 from tladapt.readers.numerals import Numerals
 from tladapt.readers.specs import CONSTANT
@@ -43,7 +43,7 @@ class Noting:
     def nothing_left(self) -> str:
         """Return why no column can be learned from."""
         if self._left_out:
-            return f"no column to learn from; left out {some(self._left_out)}"
+            return f"no column to learn from; left out {_listed(self._left_out)}"
         return "every cell of every column is empty"
 
     def units(self, column: str, unit: str, numerals: Numerals) -> None:
@@ -87,7 +87,9 @@ class Noting:
     def warn(self) -> None:
         """Warn of all notes, one line each."""
         if self._left_out:
-            self._notes.append(f"left out {some(self._left_out)}; drop a column to leave it out without this warning")
+            self._notes.append(
+                f"left out {_listed(self._left_out)}; drop a column to leave it out without this warning"
+            )
         if self._constant:
             self._notes.append(
                 f"column {some(self._constant)}: one value in the first table, another here; it is read as 0"
@@ -99,3 +101,7 @@ class Noting:
             )
         for note in self._notes:
             warnings.warn(f"{self.name}: {note}", stacklevel=3)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join([*parts[:SHOWN], *["..."] * (len(parts) > SHOWN)])
