@@ -224,7 +224,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, bert: Path):
     refused("this folder cannot be loaded", bert)
     (bert / "config.json").write_text("{")
     refused("this folder cannot be loaded", bert)
-    refused("text\\(3\\): expected a name, a folder, or a dict", 3)
+    refused("text: expected a name, a folder, or a configuration", 3)
 
 
 def test_missing_weights_are_not_drawn_at_random(bert: Path, caplog: pytest.LogCaptureFixture):
