@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -276,3 +277,46 @@ def test_what_is_not_a_network_is_refused():
     for module in (nn.Sequential, lambda x: x, "resnet18", None):
         assert refused(lambda module=module: Model.of(module)).startswith("Model.of: expected a torch network")  # type: ignore[arg-type]
     assert "got a Model" in refused(lambda: Model.of(Model.of(network())))
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (2.0, "Model.of(classes=2.0): expected a number of classes, or a list of their names"),
+        ("ab", "Model.of(classes='ab'): expected a number of classes, or a list of their names"),
+        (True, "Model.of(classes=True): expected a number of classes"),
+        (0, "Model.of(classes=0): expected at least one class"),
+        ([], "Model.of(classes=[]): expected at least one class"),
+        (["a", "a"], "Model.of(classes=...): 'a' is given twice"),
+        ({"a": 1}, "Model.of(classes={'a': 1}): expected a number of classes"),
+    ],
+)
+def test_classes_that_are_neither_a_number_nor_names(classes: Any, message: str):
+    assert refused(lambda: Model.of(network(), classes)).startswith(message)
+
+
+def test_classes_of_other_types_are_taken():
+    assert Model.of(network(), np.int64(3)).classes == ("0", "1", "2")  # type: ignore[arg-type]
+    assert Model.of(network(), np.array(["a", "b"])).classes == ("a", "b")  # type: ignore[arg-type]
+
+
+def test_halves_that_are_not_modules():
+    for encoder, head in ((nn.Linear, nn.Linear(8, 2)), (nn.Linear(4, 8), None), (lambda x: x, nn.Linear(4, 2))):
+        assert "expected a torch module, got a " in refused(lambda e=encoder, h=head: Model(e, h))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (
+            nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 2)),
+            "has the shape (8,) in the saved weights and (9,) in the network",
+        ),
+        (nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2)), "which is not among the saved weights"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(8, 2)), "which is not among the saved weights"),
+        (nn.Sequential(nn.Linear(4, 8, bias=False), nn.ReLU(), nn.Linear(8, 2)), "which the network does not have"),
+    ],
+)
+def test_weights_of_another_network_are_named(other: nn.Module, message: str, tmp_path: Path):
+    Model.of(network()).save(tmp_path)
+    assert message in refused(lambda: Model.load(tmp_path, other))

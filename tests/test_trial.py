@@ -102,3 +102,18 @@ def test_a_lazy_layer_gets_its_size_from_the_data():
     model = Model(nn.Sequential(nn.LazyLinear(8), nn.ReLU()), nn.Linear(8, 2))
     fit(model, [Domain("a", data(4))], steps=2)
     assert model.encoder[0].in_features == 4  # type: ignore[index, union-attr]
+
+
+def test_a_network_whose_first_dimension_is_not_the_rows():
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.GRU(4, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x)[0][-1]  # the first dimension was taken for the positions
+
+    with pytest.raises(
+        ValueError, match=r"for 2 rows of 'a' it gives 5 rows of features and 5 of logits; .*batch_first"
+    ):
+        fit(Model(Last(), nn.Linear(8, 2)), [Domain("a", data(5, 4))], steps=1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tladapt.class_names import class_names
 from tladapt.data import Tensors, each, length
 from tladapt.layers.batchnorm import DomainNorm, lone_row, with_policy
 from tladapt.layers.calling import call
@@ -103,10 +104,13 @@ class Model(nn.Module):
         batchnorm: str = "joint", recipe: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        for name, part in (("encoder", encoder), ("head", head)):
+            if not isinstance(part, nn.Module):
+                raise TypeError(f"Model({name}=...): expected a torch module, got a {type(part).__name__}")
         self.batchnorm, self.recipe = batchnorm, recipe
         self.encoder, self.head = with_policy(encoder, batchnorm), with_policy(head, batchnorm)
         names = _outputs(head) if classes is None else classes
-        self.classes = tuple(str(c) for c in (range(names) if isinstance(names, int) else names))
+        self.classes = class_names(names, "Model")
         if isinstance(head, nn.Linear) and head.out_features != len(self.classes):
             raise ValueError(
                 f"Model(classes=...): {len(self.classes)} classes, but the head has {head.out_features} outputs"
@@ -150,7 +154,7 @@ class Model(nn.Module):
                 f"Model.of({type(module).__name__}): no nn.Linear in it; build Model(encoder, head) from its two halves"
             )
         head = module.get_submodule(linear[-1])
-        wanted = _outputs(head) if classes is None else classes if isinstance(classes, int) else len(classes)
+        wanted = _outputs(head) if classes is None else len(class_names(classes, "Model.of"))
         if wanted != _outputs(head):
             head = nn.Linear(int(head.in_features), wanted)  # type: ignore[arg-type]
         encoder = UpToHead(module, linear[-1]) if linear[-1] else nn.Identity()

@@ -23,8 +23,8 @@ def try_out(model: Model, domains: Iterable[Domain], method: Method) -> None:
     Raises
     ------
     ValueError
-        If the network raises an error for it, or gives another number of outputs than there are classes, NaN, or
-        features of a form that a term of the method does not read.
+        If the network raises an error for it, or gives another number of rows, or of outputs than there are classes,
+        or NaN, or features of a form that a term of the method does not read.
     """
     if getattr(model.head, "autoregressive", False):
         return
@@ -62,6 +62,12 @@ def _two_rows(data: Data, model: Model) -> Tensors:
 
 
 def _check(output: Output, model: Model, domain: Domain, method: Method) -> None:
+    given = (len(output.features), len(output.logits))
+    if given != (2, 2):
+        raise ValueError(
+            f"model: for 2 rows of {domain.name!r} it gives {given[0]} rows of features and {given[1]} of logits; the "
+            "first dimension of its inputs and outputs must be the rows (batch_first=True in recurrent layers)"
+        )
     if output.logits.shape[-1] != len(model.classes):
         raise ValueError(
             f"model: the head has {output.logits.shape[-1]} outputs, but there are {len(model.classes)} classes; give "

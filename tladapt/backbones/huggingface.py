@@ -42,8 +42,9 @@ def network(kind: str, source: Source, builder: str, extra: str = "text") -> Any
     """
     library = needed("transformers", extra)
     auto = getattr(library, kind)
-    if hasattr(source, "model_type") and hasattr(source, "to_dict"):  # a configuration of the library itself
-        source = source.to_dict()
+    to_dict = getattr(source, "to_dict", None)
+    if hasattr(source, "model_type") and to_dict is not None:  # a configuration of the library itself
+        source = to_dict()
     if isinstance(source, dict):
         said = f"{builder}({{'model_type': {source.get('model_type')!r}, ...}})"
         config = _configuration(library, source, said)

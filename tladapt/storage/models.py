@@ -85,7 +85,9 @@ def load_model(folder: str | Path, module: nn.Module | None = None) -> Model:
     try:
         about, weights = _read(folder)
         model = _build(about, weights, module)
-        model.load_state_dict(renamed(weights, model.state_dict()))
+        weights = renamed(weights, model.state_dict())
+        _require_fit(model, weights)
+        model.load_state_dict(weights)
         model.inputs, model.precision = dict(about.inputs), about.precision
         model.task, model.domains = task_from(about.task), tuple(about.domains)
     except OwnNetworkError as error:
@@ -93,6 +95,23 @@ def load_model(folder: str | Path, module: nn.Module | None = None) -> Model:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"Model.load({str(folder)!r}): {one_line(error)}") from error
     return model.eval()
+
+
+def _require_fit(model: Model, weights: dict[str, Tensor]) -> None:
+    """Raise an error that names the first weight that the network lacks, or has in another shape."""
+    own = model.state_dict()
+    advice = "pass the network that was saved, of the same layers and sizes"
+    for name in own:
+        if name not in weights:
+            raise ValueError(f"the network has {name!r}, which is not among the saved weights; {advice}")
+    for name, value in weights.items():
+        if name not in own:
+            raise ValueError(f"the saved weights have {name!r}, which the network does not have; {advice}")
+        if own[name].shape != value.shape:
+            saved, needed = tuple(value.shape), tuple(own[name].shape)
+            raise ValueError(
+                f"{name!r} has the shape {saved} in the saved weights and {needed} in the network; {advice}"
+            )
 
 
 def _read(folder: Path) -> tuple[_About, dict[str, Tensor]]:
