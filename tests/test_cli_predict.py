@@ -183,6 +183,15 @@ def test_labels_that_the_model_has_not_are_no_hindrance(tmp_path, ran):
     assert err == "tladapt predict: not scored: the label 'maybe' is not a class of the model (no, yes)\n"
 
 
+def test_rows_without_a_label_are_predicted_too(tmp_path, ran, refused):
+    path = table(tmp_path / "x.csv", "a,b,kind\n2,0,no\n0,1,\n")
+    out, err = ran("predict", saved(tmp_path / "m"), path)
+    assert len(parsed(out)) == 2
+    assert err.startswith("tladapt predict: not scored: ")
+    assert "row 2" in err
+    assert "row 2" in refused("evaluate", tmp_path / "m", path)
+
+
 def test_several_files_are_predicted_together(home, ran):
     files = [home / "new" / "13.png", home / "new" / "02.png"]
     rows = parsed(ran("predict", home / "result", *files)[0])

@@ -494,3 +494,74 @@ def test_other_tasks_are_scored_by_their_metric():
     assert labels.score == 1.0
     balanced = identity().evaluate(X, [0, 1, 0], task=Classification(balanced=True))
     assert (balanced.metric, balanced.score, balanced.interval) == ("balanced accuracy", 0.75, None)
+
+
+# Rows of a table as a program has them
+
+
+@pytest.mark.parametrize(
+    "kind", ["columns", "arrays", "records", "record", "row", "frames", "missing labels", "a file and frames"]
+)
+def test_rows_of_a_table_may_be_dicts_or_frames(table, kind):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.read_csv(table / "b.csv")
+    expected = chances(Model.load(table / "model").predict(frame))
+    sources: dict[str, Any] = {
+        "columns": frame.to_dict("list"), "arrays": {name: frame[name].to_numpy() for name in frame},
+        "records": frame.to_dict("records"), "record": frame.iloc[3].to_dict(), "row": frame.iloc[3],
+        "frames": [frame[:20], frame[20:]], "missing labels": frame.assign(kind=[None] * 60),
+        "a file and frames": [table / "b.csv", frame],
+    }  # fmt: skip
+    found = chances(Model.load(table / "model").predict(sources[kind]))
+    if kind in ("record", "row"):
+        expected = expected[[3]]
+    elif kind == "a file and frames":
+        expected = np.concatenate([expected, expected])
+    assert np.array_equal(found, expected)
+
+
+def test_columns_of_unequal_length_are_refused(table):
+    with pytest.raises(ValueError, match="the columns differ in length"):
+        Model.load(table / "model").predict({"age": [1, 2], "city": ["oslo"]})
+
+
+def test_labels_may_stand_beside_a_frame(table):
+    pandas = pytest.importorskip("pandas")
+    model, frame = Model.load(table / "model"), pandas.read_csv(table / "b.csv")
+    expected = model.evaluate(frame).to_dict()
+    for labels in (frame["kind"], list(frame["kind"]), frame["kind"].to_numpy()):
+        assert model.evaluate(frame.drop(columns="kind"), labels).to_dict() == expected
+        assert model.evaluate((frame, labels)).to_dict() == expected
+    swapped = frame.assign(kind=frame["kind"].map({"yes": "no", "no": "yes"}))
+    assert model.evaluate(swapped, frame["kind"]).to_dict() == expected  # those that are given, not the column
+    with pytest.raises(ValueError, match="60 rows and 2 labels"):
+        model.evaluate(frame, ["yes", "no"])
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: identity().predict(X, task="regression"), "task: expected a task such as"),
+        (lambda: identity().predict(X, task=Classification), r"write Classification\(\)"),
+        (lambda: identity().evaluate(X, [0.0, 1.0, 2.5], task=Regression()), "do not fit outputs of shape"),
+        (lambda: identity().evaluate(Domain("x", (X, [0, 1, 1])), [0, 1, 1]), "leave out y"),
+        (
+            lambda: identity().predict(X, domain=1.5),  # type: ignore[arg-type]
+            "expected the name or the number of a domain",
+        ),
+        (lambda: identity().predict(X, domain=-1), "expected a number from 0 to 0"),
+        (lambda: identity().predict(X[0]), "give one row per sample, such as x"),
+        (lambda: identity().evaluate(X, np.eye(2)[[0, 1, 0]].astype(int)), "one-hot"),
+    ],
+)
+def test_wrong_arguments_are_named(call, words):
+    with pytest.raises((ValueError, TypeError), match=words) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "y", [[0.0, 1.0, 0.0], [[0], [1], [0]], [False, True, False]], ids=["floats", "column", "bools"]
+)
+def test_class_numbers_have_many_forms(y):
+    assert table_of(identity().evaluate(X, np.array(y))) == [[1, 1], [0, 1]]

@@ -14,7 +14,6 @@ from tladapt.display.evaluation import headline
 from tladapt.display.harmless import harmless
 from tladapt.model import Model
 from tladapt.predicting.answering import predicted
-from tladapt.predicting.inputs import Rows
 from tladapt.predicting.predictions import Predictions
 from tladapt.predicting.scoring import Evaluation, labels_for, scored
 from tladapt.readers.numerals import is_number
@@ -31,8 +30,7 @@ def predict(options: argparse.Namespace) -> None:
     """Print, or write, the prediction for every image or row, and the probability of every class."""
     _check(options)
     model, task = opened(options)
-    rows = read(options, model, options.id)
-    found, score = _answered(model, rows, task, options)
+    found, score = _answered(model, task, options)
     if any(isinstance(answer, np.ndarray) and answer.ndim != 1 for answer in found.predictions[:1]):
         raise ValueError(f"MODEL_DIR {options.model}: {type(task).__name__} gives an array per row; use Model.predict")
     as_json = options.json if options.out is None else options.out.suffix.lower() == ".json"
@@ -60,15 +58,14 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError(f"--out {options.out}: it is the input, which would be lost; choose another name")
 
 
-def _answered(
-    model: Model, rows: Rows, task: Task, options: argparse.Namespace
-) -> tuple[Predictions, Evaluation | None]:
+def _answered(model: Model, task: Task, options: argparse.Namespace) -> tuple[Predictions, Evaluation | None]:
     """Return the predictions, and their score if every row has a label that the model can predict."""
+    is_labelled, problem = False, ""
     try:
+        rows = read(options, model, options.id)
         is_labelled = bool(rows.labels) and bool(len(labels_for(rows, model, task)))
-        problem = ""
     except ValueError as error:
-        is_labelled, problem = False, str(error)
+        rows, problem = read(options, model, options.id, labelled=False), str(error)
     try:
         if is_labelled:
             return scored(model, rows, task, options.domain, options.batch_size)

@@ -57,8 +57,8 @@ def model_folder(given: Path) -> Path:
     return seeds[0]
 
 
-def read(options: argparse.Namespace, model: Model, id_column: str | None = None) -> Rows:
-    """Return the rows of INPUT.
+def read(options: argparse.Namespace, model: Model, id_column: str | None = None, labelled: bool = True) -> Rows:
+    """Return the rows of INPUT, with their labels if `labelled`.
 
     Raises
     ------
@@ -69,4 +69,4 @@ def read(options: argparse.Namespace, model: Model, id_column: str | None = None
         if not path.exists():
             raise ValueError(f"INPUT {path}: no such file or folder")
     source = options.input[0] if len(options.input) == 1 else options.input
-    return rows_of(model, source, id_column=id_column, label=options.label)
+    return rows_of(model, source, id_column=id_column, label=options.label, labelled=labelled)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tladapt.checks import check_task
 from tladapt.data import Data, Draw, Tensors, each
 from tladapt.domains import Domain
 from tladapt.model import Model, Output
@@ -33,7 +34,7 @@ def predict(
     id_column: str | None = None,
 ) -> Predictions:
     """Return the predictions of `model`; see `Model.predict`."""
-    rows = rows_of(model, data, id_column=id_column)
+    rows = rows_of(model, data, id_column=id_column, labelled=False)
     return predicted(model, rows, domain, task_of(model, task), batch_size)
 
 
@@ -63,6 +64,7 @@ def task_of(model: Model, task: Task | None = None) -> Task:
         If the task is not known: the model has one output and was never trained here, or it was trained on a task that
         is not one of tladapt's and is loaded from a file.
     """
+    check_task(task)
     if task is not None:
         return task
     if isinstance(model.task, str):
@@ -154,9 +156,13 @@ def _output(model: Model, x: Tensors, number: int | None, rows: Rows) -> Output:
             "being the rows"
         ) from error
     logits = output.logits
-    if len(logits) != count or not logits.isfinite().all():
-        what = "NaN or infinity" if len(logits) == count else f"{len(logits)} rows of logits for {count} rows"
-        raise ValueError(f"the network returns {what}; its weights are damaged, or its inputs of another scale")
+    if logits.ndim < 2 or len(logits) != count:
+        raise ValueError(
+            f"the network returns {tuple(logits.shape)} for {count} rows of shape {rows.data.shape}; give one row per "
+            "sample, such as x[None] for a single one"
+        )
+    if not logits.isfinite().all():
+        raise ValueError("the network returns NaN or infinity; its weights are damaged, or its inputs of another scale")
     mask = None if output.mask is None else output.mask.cpu()
     return replace(output, features=output.features.cpu(), logits=logits.float().cpu(), mask=mask)
 

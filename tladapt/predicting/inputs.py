@@ -12,12 +12,15 @@ from torch.utils.data import ConcatDataset, Dataset
 from tladapt.data import Data, each
 from tladapt.domains import Domain
 from tladapt.model import Model
+from tladapt.predicting.records import columns_in
 from tladapt.readers.arrays import as_data
 from tladapt.readers.files import Reader, reader_from
 from tladapt.readers.folders import Images
 from tladapt.readers.sounds import Sounds
 from tladapt.readers.tables import columns_of
 from tladapt.readers.texts import Texts
+
+NO_LABEL = "\0"  # the name of a column that no table has
 
 
 class Rows(NamedTuple):
@@ -51,7 +54,13 @@ class Rows(NamedTuple):
 
 
 def rows_of(
-    model: Model, source: Any, *, part: str = "train", id_column: str | None = None, label: str | None = None
+    model: Model,
+    source: Any,
+    *,
+    part: str = "train",
+    id_column: str | None = None,
+    label: str | None = None,
+    labelled: bool = True,
 ) -> Rows:
     """Return the rows of a source of any kind; files and data frames are read as `model.inputs` specifies.
 
@@ -64,16 +73,27 @@ def rows_of(
     id_column, label : str, optional
         The columns of a table that hold the ids and the labels; by default row numbers, and the label column that the
         model was trained with.
+    labelled : bool
+        Whether labels in files and tables are read; if not, it does not matter whether they can be.
 
     Raises
     ------
     ValueError, TypeError
         If the source cannot be read, or the model has no reader for it.
     """
+    labels = None
+    if isinstance(source, tuple) and len(source) == 2 and (_is_frame(source[0]) or isinstance(source[0], Domain)):
+        source, labels = source
+        label = NO_LABEL
+    if model.inputs.get("kind") in ("table", "texts"):
+        source = columns_in(source) or source
     if isinstance(source, Domain):
+        if labels is not None:
+            raise ValueError(f"y: the domain {source.name!r} has labels of its own; leave out y")
         rows = _of_domain(source, part)
-    elif _is_path(source) or _are_paths(source) or hasattr(source, "columns"):
-        return _of_files(reader_of(model, label), source, id_column)
+    elif _is_path(source) or _are_files(source):
+        rows = _of_files(reader_of(model, label if labelled else NO_LABEL), source, id_column)
+        return rows if labels is None else rows._replace(labels=_named(labels, len(rows.data)))
     elif _are_texts(source):
         rows = _of_texts(reader_of(model), source)
     else:
@@ -97,7 +117,7 @@ def reader_of(model: Model, label: str | None = None) -> Reader:
             "training data (model.inputs = reader.spec()), or pass arrays"
         )
     reader = reader_from(model.inputs)
-    if label is None:
+    if label is None or (label == NO_LABEL and not hasattr(reader, "label")):
         return reader
     if not hasattr(reader, "label"):
         raise ValueError(f"label={label!r}: the model reads files, whose labels are the names of their folders")
@@ -108,9 +128,24 @@ def _is_path(source: Any) -> bool:
     return isinstance(source, str | Path)
 
 
-def _are_paths(source: Any) -> bool:
-    """Whether it is a list of files: strings are, unless the model reads texts (see `_are_texts`)."""
-    return isinstance(source, list | tuple) and bool(source) and all(isinstance(part, Path) for part in source)
+def _is_frame(source: Any) -> bool:
+    return hasattr(source, "columns")
+
+
+def _are_files(source: Any) -> bool:
+    """Whether it is a data frame, or a list of paths or of frames; for strings see `_are_texts`."""
+    if _is_frame(source):
+        return True
+    is_list = isinstance(source, list | tuple) and bool(source)
+    return is_list and all(isinstance(part, Path) or _is_frame(part) for part in source)
+
+
+def _named(labels: Any, rows: int) -> list[str]:
+    """Return labels beside a table as the table would have them."""
+    named = [str(label) for label in labels]
+    if len(named) != rows:
+        raise ValueError(f"data has {rows} rows and {len(named)} labels; give one label per row")
+    return named
 
 
 def _are_texts(source: Any) -> bool:
@@ -143,8 +178,7 @@ def _of_arrays(source: Any) -> Rows:
     if isinstance(source, tuple) and len(source) == 2 and _are_texts(source[1]):
         source, labels = source[0], [str(label) for label in source[1]]
     data = as_data(source, "data")
-    if labels is not None and len(labels) != len(data):
-        raise ValueError(f"data has {len(data)} rows and {len(labels)} labels; give one label per row")
+    labels = None if labels is None else _named(labels, len(data))
     return Rows(data, list(range(len(data))), "row", labels, data.names)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tladapt.intervals import wilson
-from tladapt.model import Model
+from tladapt.model import Model, Output
 from tladapt.predicting.answering import Answers, answers_of, joined, outputs_of, task_of
 from tladapt.predicting.inputs import Rows, rows_of
 from tladapt.predicting.predictions import Predictions
@@ -113,9 +113,19 @@ def scored(
             answers.append(answers_of(output, task, model.classes))
         labelled = chunk[chunk < len(y)]
         if len(labelled):
-            marks.append(task.marks(output.at(slice(0, len(labelled))), y[labelled], None))
+            marks.append(_marks(task, output.at(slice(0, len(labelled))), y[labelled]))
     predictions = joined(answers, model, rows)
     return predictions, _evaluation(task, predictions, torch.cat(marks), y, model.classes)
+
+
+def _marks(task: Task, output: Output, y: Tensor) -> Tensor:
+    try:
+        return task.marks(output, y, None)
+    except (IndexError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"labels of shape {tuple(y.shape)} do not fit outputs of shape {tuple(output.logits.shape)} for "
+            f"{type(task).__name__}; give labels as in training, or the task that the model was trained on"
+        ) from error
 
 
 def _evaluation(task: Task, predictions: Predictions, marks: Tensor, y: Tensor, classes: tuple[str, ...]) -> Evaluation:
