@@ -29,9 +29,21 @@ def test_rows_of_another_shape_are_named_by_their_domain():
 
 
 def test_inputs_by_name_that_the_network_does_not_know():
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 8)
+
+        def forward(self, left: Tensor, right: Tensor) -> Tensor:
+            return self.layer(left + right)
+
     x, y = data(4)
-    with pytest.raises(ValueError, match=r"cannot take the rows of 'b' \(ids: float32, shape \(4,\)\).*\(TypeError: "):
-        fit(Model(nn.Linear(4, 8), nn.Linear(8, 2)), [Domain("b", ({"ids": x}, y), test=None)], steps=1)
+    domain = Domain("b", ({"left": x, "wrong": x}, y), test=None)
+    with pytest.raises(
+        TypeError, match=r"takes \(left: .*, right: .*\), but the data has the inputs left, wrong"
+    ) as error:
+        fit(Model(Named(), nn.Linear(8, 2)), [domain], steps=1)
+    assert "\n" not in str(error.value)
 
 
 def test_a_head_that_has_other_outputs_than_there_are_classes():
