@@ -168,12 +168,15 @@ def test_what_no_memory_can_hold_is_refused(refused, method):
     assert "go on" not in line
 
 
-def test_a_loss_that_diverges_is_named_with_its_stage(refused, tmp_path, capsys, monkeypatch):
+def test_a_loss_that_diverges_is_named_with_its_stage(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     infinite = torch.tensor(float("inf"))
     monkeypatch.setattr(MMD, "discrepancy", lambda self, source, target, progress: source.features.sum() * infinite)
     sources = ("--source", table(tmp_path / "near.csv"), "--target", table(tmp_path / "far.csv"))
     arguments = ("run", *sources, "--method", "MMD", "--steps", 1)
-    line = refused(*arguments)
+    with pytest.raises(SystemExit):
+        main([*map(str, arguments)])
+    line = capsys.readouterr().err.splitlines()[-1]  # after those of the progress
     assert "MMD: the loss became" in line
     assert "near + far" in line
     with pytest.raises(SystemExit):
@@ -269,12 +272,13 @@ def test_a_source_without_labels_is_refused(run_refused, good, tmp_path):
     assert "'colr'" in run_refused("--source", good["table"], "--target", other, "--label", "colr")
 
 
-def test_a_class_that_the_source_has_not_is_named(run_refused, good, tmp_path):
+def test_a_class_that_the_source_has_not_is_named(run_refused, good, tmp_path, capsys):
     more = folder(tmp_path / "more", ("cat", "dog", "emu"))
     odd = table(tmp_path / "odd.csv", HEADER + ROWS + "1,red,maybe\n")
     for source, target, name in ((good["folder"], more, "emu"), (good["table"], odd, "maybe")):
         with pytest.warns(UserWarning, match=rf"a label that is none of the classes of good \({name}\)"):
             main(["run", "--source", str(source), "--target", str(target), "--steps", "1"])
+    capsys.readouterr()
     respelled = table(tmp_path / "respelled.csv", HEADER + "1,red,Yes\n")
     assert "did you mean 'yes'?" in run_refused("--source", good["table"], "--target", respelled)
 
