@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tladapt import EWC, Classification, Domain, LwF, Model, Stage, adaptation, fit
+from tladapt.backbones import mlp
 from tladapt.layers.batchnorm import DomainNorm
 from tladapt.methods.fisher import fisher
 from tladapt.methods.squares import Squares
@@ -291,3 +292,13 @@ def test_a_mean_over_all_batches_is_not_kept_per_domain():
         Model.of(
             nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4, momentum=None), nn.Linear(4, 2)), batchnorm="per-domain"
         )
+
+
+@pytest.mark.parametrize("policy", ["per-domain", "frozen"])
+def test_a_policy_that_has_no_layer_to_act_on_is_noted(policy):
+    x, y = torch.randn(20, 3), torch.arange(20) % 2
+    note = f"batchnorm={policy!r} has no effect: the network has no BatchNorm layer"
+    report = fit(mlp(3, (4,), classes=2, batchnorm=policy), [Domain("a", (x, y))], steps=1)
+    assert note in report.notes
+    report = fit(mlp(3, (4,), normalise=True, classes=2, batchnorm=policy), [Domain("a", (x, y))], steps=1)
+    assert note not in report.notes

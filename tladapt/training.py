@@ -17,6 +17,7 @@ from tladapt.evaluation import Evaluator
 from tladapt.history import facts, taken
 from tladapt.labelfree import after_stage, before_stage, known
 from tladapt.labelshift import alarms, label_shifts, stored, too_many_classes
+from tladapt.layers.batchnorm import without_effect
 from tladapt.learning import learn
 from tladapt.lengths import lengths
 from tladapt.matching import matched
@@ -128,6 +129,7 @@ def train(
     evaluator = Evaluator(found.domains, task, increment, min(512, 8 * batch_size))
     for domain in evaluator.domains:
         task.check(domain, len(model.classes))
+    odd = without_effect(model, model.batchnorm)
     planned = lengths(stream, epochs=epochs, steps=steps, batch_size=batch_size)
     teachable = _teachable(stream, method)
     try_out(model, evaluator.domains, method)
@@ -158,7 +160,7 @@ def train(
                 remembers=method.remembers, precision=model.precision, domains=list(numbers),
                 environment=environment(model.device.type), stages=_names(stream[: past.stage]),
                 first=[i if i < past.stage else len(stream) for i in first],
-                scores=list(past.scores), notes=found.notes + past.notes, warnings=alarms(past.shifts),
+                scores=list(past.scores), notes=found.notes + odd + past.notes, warnings=alarms(past.shifts),
                 label_shift=stored(past.shifts), unlabelled=known(past.unlabelled), seconds=run.seconds,
                 history=copy.deepcopy(past.history),
                 training={**about, "steps": [taken(record) for record in past.history]},

@@ -198,3 +198,11 @@ def with_policy(module: nn.Module, policy: str) -> nn.Module:
     for name, child in module.named_children():
         setattr(module, name, with_policy(child, policy))
     return module
+
+
+def without_effect(module: nn.Module, policy: str) -> list[str]:
+    """Return a note if a policy other than "joint" has no layer to act on, else nothing."""
+    has_layers = any(isinstance(layer, DomainNorm | _BatchNorm) for layer in module.modules())
+    if policy == "joint" or has_layers:
+        return []
+    return [f"batchnorm={policy!r} has no effect: the network has no BatchNorm layer"]
