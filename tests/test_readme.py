@@ -212,3 +212,29 @@ def test_the_commands_for_own_data_run(capsys):
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_a_command_is_one_that_there_is(command):
     assert parser().parse_args(command).command == command[0]
+
+
+def test_the_transcript_has_the_lines_that_the_command_prints(capsys):
+    (shown,) = (text for text in blocks("text") if text.startswith("digits"))
+    main(["run", "digits", "--steps", "2", "--quiet"])
+    printed = capsys.readouterr().out
+    texts = [text.partition("\nslanted: ")[0] for text in (shown, printed)]  # what follows depends on the figures
+    beginnings = [[re.split(r"\s{2,}|[\d(:;]", line)[0] for line in text.splitlines()] for text in texts]
+    assert beginnings[0] == beginnings[1]
+    assert "ceiling" in printed
+
+
+@pytest.mark.slow
+def test_the_transcript_has_the_figures_that_the_command_gives(capsys):
+    (shown,) = (text for text in blocks("text") if text.startswith("digits"))
+    main(["run", "digits", "--quiet"])
+    cells = [re.findall(r"(\d+\.\d) [│]", text) for text in (shown, capsys.readouterr().out)]
+    assert len(cells[0]) == 6
+    assert [float(cell) for cell in cells[0]] == pytest.approx([float(cell) for cell in cells[1]], abs=3)
+
+
+def test_links_of_the_readme_lead_somewhere():
+    root = Path(__file__).parents[1]
+    for page in (root / "README.md", root / "benchmarks" / "results" / "README.md"):
+        targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+        assert [target for target in targets if not (page.parent / target).exists()] == []
