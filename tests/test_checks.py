@@ -218,6 +218,18 @@ def test_a_method_that_is_written_wrong_is_told_what_is_wrong(
     assert refused(lambda: fit(Model.of(network()), [domain], method(), steps=1)).startswith(message)
 
 
+class Extends(Kept):
+    def extend(self, model: Model, batch: Any) -> Any:
+        return batch.x, batch.y
+
+
+@pytest.mark.parametrize("method", [Extends, lambda: Extends() + DANN()])
+def test_rows_that_a_method_adds_are_a_batch(method: Callable[[], Method]):
+    stream = adaptation(make("a"), make("t"))
+    message = refused(lambda: fit(Model.of(network()), stream, method(), steps=1))
+    assert message == "Extends.extend returned a tuple; expected a Batch, as batch.remembered(...), or None"
+
+
 @pytest.mark.parametrize("value", [0.0, 0, np.float64(0.0), torch.zeros(())])
 def test_the_loss_of_an_own_method_may_be_a_number(value: Any, domain: Domain):
     models = [Model(nn.Linear(4, 8), nn.Linear(8, 2)) for _ in range(2)]

@@ -11,7 +11,7 @@ from tladapt.checks import built_optimizer, rate_factor, require_something_to_tr
 from tladapt.display.progress import Bars, Watch
 from tladapt.divergence import naming_divergence, require_finite_model
 from tladapt.history import stride
-from tladapt.method import Method
+from tladapt.method import Method, added_rows
 from tladapt.model import Model
 from tladapt.seeding import generator, seeded
 from tladapt.stage import Batch, Stage
@@ -69,7 +69,7 @@ def _steps(
         factor = rate_factor(schedule, batch.progress)
         for group, rate in zip(stepper.param_groups, rates, strict=True):
             group["lr"] = rate * factor
-        batch = batch.join(method.extend(model, batch))
+        batch = batch.join(added_rows(method, method.extend(model, batch)))
         output = model(batch.x, batch.domain, batch.y)
         losses = {"task": stage.task.loss(output, batch), **method.losses(model, batch, output)}
         losses = {name: scalar(name, loss, output.logits) for name, loss in losses.items()}

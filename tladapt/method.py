@@ -117,6 +117,16 @@ def make_room(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: An
             module._buffers[name] = torch.empty_like(value)
 
 
+def added_rows(method: Method, rows: Any) -> Batch | None:
+    """Return the rows that `extend` of a method gave; raise TypeError if they are not a batch."""
+    if rows is None or isinstance(rows, Batch):
+        return rows
+    name = type(method).__name__
+    raise TypeError(
+        f"{name}.extend returned a {type(rows).__name__}; expected a Batch, as batch.remembered(...), or None"
+    )
+
+
 class Sum(Method):
     """Several terms; made by `+`, equal in any order."""
 
@@ -157,7 +167,8 @@ class Sum(Method):
         """The samples of all terms, each of which saw `batch` alone."""
         extra = None
         for term in self.terms.values():
-            if (more := term.extend(model, batch)) is not None:
+            more = added_rows(term, term.extend(model, batch))
+            if more is not None:
                 extra = more.join(extra)
         return extra
 

@@ -262,3 +262,13 @@ def test_it_forgets_less_than_fine_tuning(contradicted: Callable):
     held, free = contradicted(lambda: EWC(1.0)), contradicted(Method)
     assert held.forgetting < free.forgetting - 0.15
     assert held.new > free.new - 0.05
+
+
+def test_the_model_computes_afterwards_as_it_did_before(
+    make_model: Callable, make_domain: Callable, make_stage: Callable
+):
+    model = make_model().train()
+    model.precision = "bfloat16"
+    fisher(model, make_stage(make_domain("a")), 20, torch.Generator().manual_seed(2))
+    assert model.precision == "bfloat16"
+    assert model.training

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from tladapt.layers.copying import copy_of
 from tladapt.methods.adapted import adapted, is_adapter
 from tladapt.methods.mergeable import Mergeable
 from tladapt.model import Model
@@ -89,7 +90,7 @@ class Adapter(Mergeable):
         try:
             inject_adapter_in_model(config, encoder)
             for layer in [part for part in encoder.modules() if is_adapter(part)]:
-                copy.deepcopy(layer).merge()  # type: ignore[operator]
+                copy_of(layer).merge()  # type: ignore[operator]
                 adapted(layer)
         except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
             unload(encoder, merge=False)
