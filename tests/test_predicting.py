@@ -565,3 +565,43 @@ def test_wrong_arguments_are_named(call, words):
 )
 def test_class_numbers_have_many_forms(y):
     assert table_of(identity().evaluate(X, np.array(y))) == [[1, 1], [0, 1]]
+
+
+# Some classes only
+
+
+def test_the_score_of_a_task_is_that_of_the_report():
+    torch.manual_seed(0)
+    x, y = torch.randn(80, 2), torch.arange(80) % 4
+    x = x + 2 * torch.stack([y % 2, y // 2], 1)
+    tasks = [Domain(f"task {i}", (x[y // 2 == i], y[y // 2 == i]), classes=4) for i in range(2)]
+    model = mlp(2, (8,), classes=4)
+    report = fit(model, tasks, steps=30, increment="task")
+    found = [model.evaluate(task, classes=[2 * i, 2 * i + 1]).score for i, task in enumerate(tasks)]
+    assert found == report.scores[-1]
+    some = model.predict(tasks[1], classes=["2", "3"])
+    assert {*some.predictions} <= {"2", "3"}
+    assert np.allclose(chances(some)[:, 2:].sum(1), 1)
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [(["mug"], r"'mug' is not a class of the model \(cup, pen\)"), ("cup", "expected a list"), ([], "expected a list")],
+)
+def test_classes_that_there_are_not_are_refused(classes, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        identity().predict(X, classes=classes)
+
+
+def test_numbers_have_no_classes_to_choose():
+    with pytest.raises(ValueError, match="Regression has no classes to choose from"):
+        identity().predict(X, task=Regression(), classes=["cup"])
+
+
+def test_rows_of_a_domain_have_the_ids_that_they_were_given_with(images):
+    (_, new), _ = read_domains([images / "day", images / "new"], size=8)
+    model = Model.load(images / "model")
+    found, expected = model.predict(new), model.predict(images / "new")
+    order = [expected.ids.index(name) for name in found.ids]
+    assert sorted(order) == list(range(12))
+    assert np.allclose(chances(found), chances(expected)[order], atol=1e-6)

@@ -318,7 +318,7 @@ class Model(nn.Module):
 
     def predict(
         self, data: Any, *, domain: int | str | None = None, task: Any = None, batch_size: int | None = None,
-        ids: str | None = None,
+        classes: Sequence[str | int] | None = None, ids: str | None = None,
     ) -> "Predictions":  # fmt: skip
         """Predict rows of any kind, batch by batch, without gradients and in evaluation mode.
 
@@ -334,6 +334,8 @@ class Model(nn.Module):
             By default the one that the model was trained on, or classification.
         batch_size : int, optional
             Rows per forward pass; by default at most 512, fewer if they are large.
+        classes : sequence of str, optional
+            The classes that may be predicted, such as those of a task after `fit(increment="task")`; by default all.
         ids : str, optional
             The column of a table that identifies its rows; by default their number, or the index of a pandas frame.
 
@@ -352,11 +354,12 @@ class Model(nn.Module):
         """
         from tladapt.predicting.answering import predict  # which is made of this
 
-        return predict(self, data, domain=domain, task=task, batch_size=batch_size, id_column=ids)
+        return predict(self, data, domain=domain, task=task, batch_size=batch_size, classes=classes, id_column=ids)
 
     def predict_proba(
-        self, data: Any, *, domain: int | str | None = None, task: Any = None, batch_size: int | None = None
-    ) -> "np.ndarray":
+        self, data: Any, *, domain: int | str | None = None, task: Any = None, batch_size: int | None = None,
+        classes: Sequence[str | int] | None = None,
+    ) -> "np.ndarray":  # fmt: skip
         """Return the probabilities (n, C) of the classes, in the order of `classes`; see `predict`.
 
         Raises
@@ -366,11 +369,11 @@ class Model(nn.Module):
         """
         from tladapt.predicting.answering import predict_proba
 
-        return predict_proba(self, data, domain=domain, task=task, batch_size=batch_size)
+        return predict_proba(self, data, domain=domain, task=task, batch_size=batch_size, classes=classes)
 
     def evaluate(
         self, data: Any, y: Any = None, *, task: Any = None, domain: int | str | None = None, label: str | None = None,
-        batch_size: int | None = None,
+        batch_size: int | None = None, classes: Sequence[str | int] | None = None,
     ) -> "Evaluation":  # fmt: skip
         """Score the model on labelled rows.
 
@@ -387,7 +390,7 @@ class Model(nn.Module):
             See `predict`; by default the one of this name, if `data` is a `Domain`.
         label : str, optional
             The column of a table that holds the labels; by default the one that the model was trained with.
-        batch_size : int, optional
+        batch_size, classes
             See `predict`.
 
         Raises
@@ -407,7 +410,7 @@ class Model(nn.Module):
         """
         from tladapt.predicting.scoring import evaluate
 
-        return evaluate(self, data, y, task=task, domain=domain, label=label, batch_size=batch_size)
+        return evaluate(self, data, y, task=task, domain=domain, label=label, batch_size=batch_size, classes=classes)
 
     def save(self, folder: str | Path) -> None:
         """Write the model into `folder`, without pickle; see `tladapt.storage.models`."""

@@ -1,6 +1,6 @@
 """The answers of a model: passes through the network in batches, and what the outputs mean for each task."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from operator import index as as_integer
@@ -16,7 +16,7 @@ from tladapt.domains import Domain
 from tladapt.model import Model, Output
 from tladapt.predicting.inputs import Rows, rows_of
 from tladapt.predicting.predictions import Predictions
-from tladapt.task import Task
+from tladapt.task import Task, masked
 from tladapt.tasks import Classification, MultiLabel, Regression, Representation, SpeechToText
 
 ROWS, VALUES = 512, 2**27  # most rows, and numbers, that go through the network together
@@ -31,19 +31,43 @@ def predict(
     domain: int | str | None = None,
     task: Task | None = None,
     batch_size: int | None = None,
+    classes: Sequence[str | int] | None = None,
     id_column: str | None = None,
 ) -> Predictions:
     """Return the predictions of `model`; see `Model.predict`."""
     rows = rows_of(model, data, id_column=id_column, labelled=False)
-    return predicted(model, rows, domain, task_of(model, task), batch_size)
+    task = task_of(model, task)
+    return predicted(model, rows, domain, task, batch_size, live_of(model, task, classes))
 
 
 def predicted(
-    model: Model, rows: Rows, domain: int | str | None, task: Task, batch_size: int | None = None
-) -> Predictions:
+    model: Model, rows: Rows, domain: int | str | None, task: Task, batch_size: int | None = None,
+    live: Tensor | None = None,
+) -> Predictions:  # fmt: skip
     """Return the predictions for rows that have been read."""
-    found = [answers_of(output, task, model.classes) for _, output in outputs_of(model, rows, domain, batch_size)]
-    return joined(found, model, rows)
+    outputs = outputs_of(model, rows, domain, batch_size, live)
+    return joined([answers_of(output, task, model.classes) for _, output in outputs], model, rows)
+
+
+def live_of(model: Model, task: Task, classes: Sequence[str | int] | None) -> Tensor | None:
+    """Return the classes that may be predicted, (1, C) bool; None stands for all.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they are not classes of the model, or the task has none.
+    """
+    if classes is None:
+        return None
+    if not isinstance(task, Classification | MultiLabel):
+        raise ValueError(f"classes={classes!r}: {type(task).__name__} has no classes to choose from; leave it out")
+    if isinstance(classes, str) or not len(classes):
+        raise TypeError(f"classes={classes!r}: expected a list of the class names that may be predicted")
+    names = [str(name) for name in classes]
+    unknown = [name for name in names if name not in model.classes]
+    if unknown:
+        raise ValueError(f"classes: {unknown[0][:60]!r} is not a class of the model ({', '.join(model.classes)[:300]})")
+    return torch.tensor([[name in names for name in model.classes]])
 
 
 def predict_proba(model: Model, data: Any, **options: Any) -> np.ndarray:
@@ -77,16 +101,18 @@ def task_of(model: Model, task: Task | None = None) -> Task:
 
 
 def outputs_of(
-    model: Model, rows: Rows, domain: int | str | None = None, batch_size: int | None = None
-) -> Iterator[tuple[Tensor, Output]]:
-    """Yield row numbers and the output for them, on the CPU, batch by batch."""
+    model: Model, rows: Rows, domain: int | str | None = None, batch_size: int | None = None,
+    live: Tensor | None = None,
+) -> Iterator[tuple[Tensor, Output]]:  # fmt: skip
+    """Yield row numbers and the output for them, on the CPU, batch by batch; logits of classes not `live` are -1e4."""
     size = _at_once(rows.data) if batch_size is None else _checked_size(batch_size)
     number = domain_number(model, rows.domain if domain is None else domain, strict=domain is not None)
     chunks = torch.arange(len(rows.data)).split(size)
     draws = (Draw(("predicted", i), chunk) for i, chunk in enumerate(chunks))
     with evaluating(model):
         for chunk, x in zip(chunks, rows.data.stream(draws), strict=True):
-            yield chunk, _output(model, x, number, rows)
+            output = _output(model, x, number, rows)
+            yield chunk, replace(output, logits=masked(output.logits, live))
 
 
 @contextmanager

@@ -161,7 +161,9 @@ def _of_domain(domain: Domain, part: str) -> Rows:
         raise ValueError(
             f"{domain.name}: no test data to score; pass labelled rows as (x, y), or give the domain test="
         )
-    return Rows(data, list(range(len(data))), "row", classes=domain.classes, domain=domain.name)
+    given = data.given_rows(torch.arange(len(data))).tolist()
+    ids = given if domain.row_ids is None else [domain.row_ids[row] for row in given]
+    return Rows(data, ids, "row", classes=domain.classes, domain=domain.name)
 
 
 def _of_texts(reader: Reader, source: Any) -> Rows:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tladapt.intervals import wilson
 from tladapt.model import Model, Output
-from tladapt.predicting.answering import Answers, answers_of, joined, outputs_of, task_of
+from tladapt.predicting.answering import Answers, answers_of, joined, live_of, outputs_of, task_of
 from tladapt.predicting.inputs import Rows, rows_of
 from tladapt.predicting.predictions import Predictions
 from tladapt.task import Task
@@ -86,19 +86,21 @@ class Evaluation:
 
 def evaluate(
     model: Model, data: Any, y: Any = None, *, task: Task | None = None, domain: int | str | None = None,
-    label: str | None = None, batch_size: int | None = None,
+    label: str | None = None, batch_size: int | None = None, classes: Sequence[str | int] | None = None,
 ) -> Evaluation:  # fmt: skip
     """Return the score of `model` on labelled rows; see `Model.evaluate`."""
     if y is not None:
         data = (data, y)
     rows = rows_of(model, data, part="test", label=label)
-    _, found = scored(model, rows, task_of(model, task), domain, batch_size)
+    task = task_of(model, task)
+    _, found = scored(model, rows, task, domain, batch_size, live_of(model, task, classes))
     return found
 
 
 def scored(
-    model: Model, rows: Rows, task: Task, domain: int | str | None = None, batch_size: int | None = None
-) -> tuple[Predictions, Evaluation]:
+    model: Model, rows: Rows, task: Task, domain: int | str | None = None, batch_size: int | None = None,
+    live: Tensor | None = None,
+) -> tuple[Predictions, Evaluation]:  # fmt: skip
     """Return the predictions for labelled rows, and their score, from one pass over them.
 
     Raises
@@ -108,7 +110,7 @@ def scored(
     """
     y = labels_for(rows, model, task)
     answers, marks = list[Answers](), list[Tensor]()
-    for chunk, output in outputs_of(model, rows, domain, batch_size):
+    for chunk, output in outputs_of(model, rows, domain, batch_size, live):
         if not isinstance(task, Representation):
             answers.append(answers_of(output, task, model.classes))
         labelled = chunk[chunk < len(y)]
