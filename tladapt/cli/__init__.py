@@ -3,7 +3,9 @@
 import argparse
 import os
 import shlex
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,8 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _obey(typed: Sequence[str]) -> None:
     options = argparse.Namespace(command="", out=None)
     try:
-        options = parser().parse_args(typed)
         wait_briefly()
+        with _ending_at_once():
+            options = parser().parse_args(typed)
+            import_module("torch")
         if getattr(options, "resume", None) is not None:
             options = import_module("tladapt.cli.resuming").resumed(options, typed)
         else:
@@ -93,6 +97,25 @@ def _short_warnings(command: str) -> Iterator[None]:
         yield
     finally:
         warnings.formatwarning = usual
+
+
+@contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """Context manager in which Ctrl-C ends the process: libraries that are half imported may turn it into an error."""
+    first_import = "torch" not in sys.modules and threading.current_thread() is threading.main_thread()
+    if not first_import or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _end_at_once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end_at_once(*_: object) -> NoReturn:
+    os.write(2, b"tladapt: stopped\n")
+    os._exit(130)
 
 
 def _leave_the_pipe() -> NoReturn:

@@ -2,29 +2,78 @@
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tladapt import __version__
 from tladapt.choices import BATCHNORM, INCREMENTS, PRECISIONS, REMEMBERED
+from tladapt.cli.hints import left_over, near, unknown_option
 from tladapt.scenarios import SCENARIOS
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and whose options must be spelled out."""
+    """A parser whose errors are one line, and whose options must be spelled out.
+
+    Attributes
+    ----------
+    commands : dict
+        The parsers of all commands, by name.
+    """
 
     def __init__(self, **options: object) -> None:
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
+        self.commands: dict[str, Parser] = {}
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse, and exit with 2 if something is left over, so that the error names the command it belongs to."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(self._left_over(rest, found))
+        return found, rest
+
+    def _left_over(self, rest: list[str], found: argparse.Namespace) -> str:
+        command = self.prog.rpartition(" ")[2]
+        option = next((word for word in rest if word.startswith("-")), None)
+        if option is not None:
+            others = {name: parser.options for name, parser in self.commands.items() if name != command}
+            return unknown_option(option.partition("=")[0], self.options, others)
+        scenario = getattr(found, "scenario", None)
+        return left_over(rest, command, scenario, str(scenario).partition(":")[0] in SCENARIOS)
+
+    @property
+    def options(self) -> list[str]:
+        """The options of the command, such as "--epochs"."""
+        return list(self._option_string_actions)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            choices = list(action.choices or ())
+            meant = near(str(value), choices)
+            hint = "" if meant is None else f"; did you mean {meant}?"
+            text = f"expected one of {', '.join(map(str, choices))}, got {value!r}{hint}"
+            raise argparse.ArgumentError(action, text) from error
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
+        if message.endswith("required: COMMAND"):
+            message = f"expected a COMMAND: {', '.join(self.commands)}"
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def count(text: str) -> int:
     """A whole number of at least 1."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"expected an integer >= 1, got {text!r}")
     return int(text)
+
+
+def integer(text: str) -> int:
+    """An integer of either sign."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected an integer, got {text!r}") from None
 
 
 def workers(text: str) -> int:
@@ -35,7 +84,7 @@ def workers(text: str) -> int:
 def side(text: str) -> int:
     """A side of an image: from 1 to 1024 pixels, so that a slip cannot fill the memory."""
     if count(text) > 1024:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 1024")
+        raise argparse.ArgumentTypeError(f"expected an integer from 1 to 1024, got {text!r}")
     return int(text)
 
 
@@ -46,7 +95,7 @@ def rate(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0 and at most 1000")
+        raise argparse.ArgumentTypeError(f"expected a number > 0 and <= 1000, got {text!r}")
     return value
 
 
@@ -59,14 +108,14 @@ def device(text: str) -> str:
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     names = [name for kind, many in there.items() if many for name in (kind, *(f"{kind}:{i}" for i in range(many)))]
     if text not in names:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of the devices of this machine: {', '.join(names)}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a device of this machine: {', '.join(names)}")
     return text
 
 
 def path(text: str) -> Path:
     """A path, but not the empty one: it would be where the command runs."""
     if not text or "\0" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no path")
+        raise argparse.ArgumentTypeError(f"expected a path, got {text!r}")
     return Path(text)
 
 
@@ -86,6 +135,9 @@ def parser() -> Parser:
     report.add_argument(
         "folders", nargs="+", type=path, metavar="DIR", help="what `run --out DIR` wrote, or a folder of such"
     )
+    for parser in commands.choices.values():
+        parser.commands = dict(commands.choices)
+    main.commands = dict(commands.choices)
     return main
 
 
@@ -131,7 +183,7 @@ def _run(run: argparse.ArgumentParser) -> None:
     how.add_argument("--baseline", help="source-only, from-scratch, joint or ceiling: other data, for comparison")
     seeds = how.add_mutually_exclusive_group()
     seeds.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of data order, method and network (default: 0)"
+        "--seed", type=integer, default=0, metavar="N", help="of data order, method and network (default: 0)"
     )
     seeds.add_argument("--seeds", type=count, metavar="N", help="run seeds 0 to N-1; mean and spread")
     what = run.add_argument_group("what is kept")

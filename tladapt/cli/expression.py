@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from tladapt import methods
+from tladapt.cli.hints import argument, without_keywords
 from tladapt.method import Method
 
 LONGEST = 1000  # characters
@@ -33,12 +34,14 @@ def parse_method(text: str) -> Method:
             raise ValueError(f"longer than {LONGEST} characters")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # of code that is refused anyway
-            tree = ast.parse(text.strip(), mode="eval")
+            tree = ast.parse(without_keywords(text.strip()), mode="eval")
         if "#" in _without_strings(tree, text):
             raise ValueError(f"{text!r}: a comment is not read; remove it, beginning with #")
         return _method(tree.body)
     except SyntaxError as error:
-        raise ValueError(f"method: {text!r} is no expression ({error.msg})") from error
+        raise ValueError(
+            f"method: {text!r} is not an expression of methods, such as DANN() + Replay(500) ({error.msg})"
+        ) from error
     except (RecursionError, MemoryError) as error:
         raise ValueError("method: nested too deeply") from error
     except (ValueError, TypeError) as error:
@@ -63,11 +66,14 @@ def _method(node: ast.expr) -> Method:
         given = [_value(value) for value in node.args]
         if len(words) < len(node.keywords):
             raise ValueError(f"{_text(node)}: give arguments by name")
+        known = list(inspect.signature(kind).parameters)
+        for name in words:
+            if name not in known:
+                raise ValueError(f"{_text(node)}: {argument(kind.__name__, name.rstrip('_'), known)}")
         try:
             inspect.signature(kind).bind(*given, **words)
         except TypeError as error:
-            known = ", ".join(inspect.signature(kind).parameters) or "none"
-            raise ValueError(f"{_text(node)}: {error}; {kind.__name__} takes {known}") from error
+            raise ValueError(f"{_text(node)}: {error}; {kind.__name__} takes {', '.join(known) or 'none'}") from error
         return kind(*given, **words)
     raise ValueError(f"{_text(node)}: only methods, literals and + are allowed, as in DANN() + Replay(500)")
 

@@ -1,8 +1,10 @@
 """Named streams with everything that a fair comparison must hold fixed: network, optimiser, steps."""
 
+import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tladapt.lazy import lazily
@@ -91,11 +93,19 @@ def named(text: str) -> "Scenario":
     """
     name, _, rest = text.partition(":")
     if name not in SCENARIOS:
-        raise ValueError(f"SCENARIO {text!r}: expected one of {', '.join(SCENARIOS)}")
+        raise ValueError(f"SCENARIO {text!r}: {_meant(text)}expected one of {', '.join(SCENARIOS)}")
     make, told = SCENARIOS[name], rest.split("-") if rest else []
     if len(told) > (known := len(inspect.signature(make).parameters)):
         raise ValueError(f"SCENARIO {text!r}: {name} takes at most {known} words after a colon, parted by hyphens")
     return make(*told)
+
+
+def _meant(text: str) -> str:
+    """What to type instead of a name that is no scenario's."""
+    if text and Path(text).exists():
+        return f"for your own data, give --source {text} --target B or --domains {text} B; for a scenario, "
+    similar = difflib.get_close_matches(text.lower().replace("_", "-"), SCENARIOS, n=1)
+    return f"did you mean {similar[0]}? " if similar else ""
 
 
 __all__ = [
