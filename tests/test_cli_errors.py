@@ -93,7 +93,7 @@ def run_refused(refused) -> Refused:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ([], "COMMAND"), (["rum"], "rum"), (["methods", "DANN"], "DANN"), (["scenarios", "--json"], "--json"),
+        ([], "COMMAND"), (["rum"], "rum"), (["methods", "DANNN"], "DANN"), (["scenarios", "--json"], "--json"),
         (["report"], "DIR"), (["predict"], "MODEL_DIR, INPUT"), (["predict", "model"], "INPUT"),
         (["predict", "", "x"], "MODEL_DIR"), (["predict", "x", ""], "INPUT"), (["report", ""], "DIR"),
     ],
