@@ -8,7 +8,7 @@ def main() -> None:
     try:
         from tladapt.cli import main as command_line
     except KeyboardInterrupt:
-        print("tladapt: stopped", file=sys.stderr)
+        sys.stderr.write("tladapt: stopped\n")
         sys.exit(130)
     command_line()
 
