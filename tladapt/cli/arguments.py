@@ -218,7 +218,11 @@ def _compare(compare: argparse.ArgumentParser) -> None:
 def _resume(what: "argparse._ArgumentGroup") -> None:
     what.add_argument("--quiet", action="store_true", help="show no progress on standard error")
     what.add_argument(
-        "--resume", type=path, metavar="DIR", help="go on with what was begun with --out DIR, by its arguments"
+        "--resume", type=path, metavar="DIR", help="resume what was begun with --out DIR, with the same arguments"
+    )
+    what.add_argument("--overwrite", action="store_true", help="begin anew: delete the earlier runs in --out DIR first")
+    what.add_argument(
+        "--strict", action="store_true", help="refuse to resume with other versions of Python, torch, numpy or tladapt"
     )
 
 

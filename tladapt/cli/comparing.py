@@ -9,7 +9,7 @@ from functools import partial
 from tladapt import comparison
 from tladapt.cli.describing import described, writable
 from tladapt.cli.expression import parse_method
-from tladapt.cli.resuming import begun
+from tladapt.cli.resuming import begun, naming_the_folder, prepare, refuse_other_form
 from tladapt.display.console import show, write
 from tladapt.scenarios import Scenario
 
@@ -17,14 +17,17 @@ from tladapt.scenarios import Scenario
 def compare(options: argparse.Namespace) -> None:
     """Run what is not there yet, and print the table; exit code 1 if a run failed."""
     writable(options.out)
+    refuse_other_form(options)
     methods = [parse_method(text) for text in options.methods]
     described(options)  # a mistake in it fails here, before it is kept
+    prepare(options)
     begun(options)
-    found = comparison.compare(
-        partial(_again, options), methods, seeds=options.seeds, baselines=options.baselines,
-        batchnorm=options.batchnorm, jobs=options.jobs, out=options.out,
-        progress=False if options.quiet else None,
-    )  # fmt: skip
+    with naming_the_folder(options):
+        found = comparison.compare(
+            partial(_again, options), methods, seeds=options.seeds, baselines=options.baselines,
+            batchnorm=options.batchnorm, jobs=options.jobs, out=options.out, strict=options.strict,
+            progress=False if options.quiet else None,
+        )  # fmt: skip
     if options.json:
         print(json.dumps(found.to_dict(), allow_nan=False))
     elif options.markdown:

@@ -11,7 +11,7 @@ import torch
 
 from tladapt.cli.describing import described, writable
 from tladapt.cli.expression import parse_method
-from tladapt.cli.resuming import begun, given, refuse_other_form
+from tladapt.cli.resuming import begun, given, naming_the_folder, prepare, refuse_other_form
 from tladapt.cli.threads import restoring_threads, use_threads
 from tladapt.display.console import show
 from tladapt.display.table import ceiling
@@ -25,7 +25,7 @@ from tladapt.streams import domains_of
 
 def run(options: argparse.Namespace) -> None:
     """Learn, print the report, and keep what was asked for."""
-    with restoring_threads():
+    with restoring_threads(), naming_the_folder(options):
         _learn(options)
 
 
@@ -35,6 +35,7 @@ def _learn(options: argparse.Namespace) -> None:
     scenario = described(options)
     method = _method(options, scenario)
     method()  # a misspelled one fails here, before anything is learned
+    prepare(options)
     seeds = [options.seed] if options.seeds is None else list(range(options.seeds))
     reports = [_run(options, scenario, method(), seed) for seed in seeds]
     report = reports[0] if options.seeds is None else Report.mean(reports)
@@ -49,7 +50,7 @@ def _learn(options: argparse.Namespace) -> None:
         model = _network(options, scenario, seeds[0])
         best = scenario.run(
             Method(), seed=seeds[0], model=model, baseline="ceiling", every=options.every,
-            checkpoint=options.out and options.out / "ceiling", progress=progress_of(options),
+            checkpoint=options.out and options.out / "ceiling", progress=progress_of(options), strict=options.strict,
         )  # fmt: skip
         report.ceiling = {"old": best.old, "new": best.new, "average": best.average, "seed": seeds[0]}
         show(*ceiling(report))
@@ -64,7 +65,7 @@ def _run(options: argparse.Namespace, scenario: Scenario, method: Method, seed: 
     model = _network(options, scenario, seed)
     reports = scenario.train(
         method, seed=seed, model=model, baseline=options.baseline, may_remember=options.may_remember,
-        checkpoint=folder, every=options.every, progress=progress_of(options),
+        checkpoint=folder, every=options.every, progress=progress_of(options), strict=options.strict,
     )  # fmt: skip
     begun(options)  # not before what is there has been seen to be the same run
     try:
@@ -85,7 +86,7 @@ def _source_only(options: argparse.Namespace, scenario: Scenario, seed: int, fol
     """Run the baseline that the gain on the new domains is measured against."""
     return scenario.run(
         Method(), seed=seed, model=_network(options, scenario, seed), baseline="source-only", every=options.every,
-        checkpoint=folder and folder / "source-only", progress=progress_of(options),
+        checkpoint=folder and folder / "source-only", progress=progress_of(options), strict=options.strict,
     )  # fmt: skip
 
 

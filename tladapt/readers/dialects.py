@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from tladapt.readers.folders import require_file
+from tladapt.readers.class_folders import require_file
 
 LINE = 2**23  # characters of a line, at most; csv's own limit is that of a cell, 131 072
 UNPACKED = 2**31  # characters of a compressed file, at most

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tladapt.domains import Domain
 from tladapt.readers.arrays import as_data
+from tladapt.readers.class_folders import files_in
 from tladapt.readers.classes import are_known, classes_of, in_order, numbers_of, require_known, require_one_spelling
 from tladapt.readers.dialects import SUFFIXES, suffix
 from tladapt.readers.folders import Images
@@ -89,6 +90,8 @@ def read_domains(
         if isinstance(reader, Table) and (first or reader.standardize == "per-domain"):
             parts.append(_read_twice(reader, source, name, first, test, seed))
         else:
+            if isinstance(reader, Images) and reader.bits is None:
+                reader = _fitted(reader, source, test, seed)
             x, labels, ids = reader.read(source)
             is_table = isinstance(reader, Table | Texts)
             parts.append(_Part(name, x, labels, ids=range(1, len(ids) + 1) if is_table else ids))
@@ -142,6 +145,16 @@ def _read_twice(reader: Table, source: Any, name: str, first: bool, test: float,
         reader.forget()
     x, labels, _ = reader.read(source, rest.tolist())
     return _Part(name, x, labels, None if labels is None else rest, held, range(1, len(rows) + 1))
+
+
+def _fitted(reader: Images, source: Path, test: float, seed: int) -> Images:
+    """Return the reader with the bits a pixel that the training images of a domain use, if any has more than 8."""
+    files, labels = files_in(source, "images")
+    if labels is None or reader.fitted(files) == reader:
+        return reader.fitted(files)
+    x, *_ = reader.read(source)
+    rest, _ = held_out(as_data((x, torch.zeros(len(labels), dtype=torch.long)), "images"), test, seed, HELD_OUT)
+    return reader.fitted([files[row] for row in rest.tolist()])
 
 
 def _classes(parts: Sequence[_Part], classes: Sequence[str] | None, unknown_labels: str) -> list[str]:

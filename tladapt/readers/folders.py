@@ -1,21 +1,23 @@
 """Folders of images: one folder per class, or, for images without labels, the images themselves."""
 
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from tladapt.readers.class_folders import files_in
 from tladapt.readers.limits import is_real, is_whole
+from tladapt.readers.pixels import FORMATS, depth_in_use, eight_bits, opened
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 LARGEST = 2**31  # bytes of images that are kept in memory; more are read when they are asked for
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # no others: for some, Pillow starts other programs
 SIDE = 4096  # pixels, at most
 PIXELS = 2**27  # of an image that is resized before its middle is cut out
 
@@ -36,6 +38,11 @@ class Images:
         and 224 to be cut out of it.
     interpolation : {"bilinear", "bicubic"}
         How pixels are found between pixels.
+    bits : int, optional
+        How many bits are in use in images of 16 bits a pixel, 8 to 16: X-rays often use 12 of them. The upper 8 of
+        these are read, and larger values are white. By default the least of 8, 10, 12, 14 and 16 that the images of a
+        folder need, all together; `read_domains` and a saved model take that of the first domain's training images for
+        all others.
 
     Raises
     ------
@@ -51,6 +58,7 @@ class Images:
     channels: int = 3
     crop: float | None = None
     interpolation: str = "bilinear"
+    bits: int | None = None
 
     def __post_init__(self) -> None:
         if not is_whole(self.size, 1, SIDE):
@@ -59,6 +67,8 @@ class Images:
             raise ValueError(f"Images(channels={self.channels!r}): expected 1 (grey) or 3 (RGB)")
         if self.crop is not None and not (is_real(self.crop) and 0 < self.crop <= 1):
             raise ValueError(f"Images(crop={self.crop!r}): expected None, or a share in (0, 1]")
+        if self.bits is not None and not is_whole(self.bits, 8, 16):
+            raise ValueError(f"Images(bits={self.bits!r}): expected None, or a whole number from 8 to 16")
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(f"Images(interpolation={self.interpolation!r}): expected {' or '.join(INTERPOLATIONS)}")
 
@@ -70,13 +80,24 @@ class Images:
         Raises
         ------
         ValueError
-            If there are none, a file is no image or has more than 16 bits a pixel, or images lie both beside and
+            If there are none, a file is not an image or has more than 16 bits a pixel, or images lie both beside and
             within class folders.
         """
         files, labels = files_in(path, "images")
+        same = self.fitted(files)
+        if self.bits is not None and (used := depth_in_use(files) or 0) > self.bits:
+            warnings.warn(
+                f"{path}: its images use {used} bits a pixel, more than the {self.bits} that the reader was made for; "
+                "larger values are white",
+                stacklevel=2,
+            )
         small = len(files) * self.channels * self.size**2 <= LARGEST
-        images = torch.stack([self.one(file) for file in files]) if small else ImageFiles(self, files)
+        images = torch.stack([same.one(file) for file in files]) if small else ImageFiles(same, files)
         return images, labels, list(map(str, files))
+
+    def fitted(self, files: Sequence[Path]) -> "Images":
+        """Return the reader with the number of bits that these images use, if any has more than 8; see `bits`."""
+        return self if self.bits is not None else replace(self, bits=depth_in_use(files))
 
     def one(self, file: Path) -> Tensor:
         """The image of one file, (channels, size, size)."""
@@ -85,27 +106,32 @@ class Images:
                 warnings.simplefilter("ignore")  # such as a palette that is not as it should be
                 warnings.simplefilter("error", Image.DecompressionBombWarning)  # too large to be honest
                 small = self._small(file)
+        except UnidentifiedImageError as error:
+            raise ValueError(
+                f"{file}: no image that can be read (not one of {', '.join(FORMATS)}); if it is not an image, move it "
+                "out of the folder"
+            ) from error
         except Exception as error:  # of a damaged file, anything
             raise ValueError(f"{file}: no image that can be read ({error})") from error
         return torch.from_numpy(np.array(small)).reshape(self.size, self.size, -1).permute(2, 0, 1)
 
     def _small(self, file: Path) -> Image.Image:
-        require_file(file)
-        with Image.open(file, formats=FORMATS) as image:
-            converted = _eight_bits(ImageOps.exif_transpose(image)).convert("L" if self.channels == 1 else "RGB")
-        how = Image.Resampling[self.interpolation.upper()]
-        if self.crop is None:
-            return converted.resize((self.size, self.size), how)
-        short, least = round(self.size / self.crop), min(converted.size)
-        width, height = (short if side == least else int(short * side / least) for side in converted.size)
-        if width * height > PIXELS:
-            raise ValueError(f"{converted.width} x {converted.height} pixels: too long for its breadth")
+        mode, how = "L" if self.channels == 1 else "RGB", Image.Resampling[self.interpolation.upper()]
+        with opened(file) as image:
+            if self.crop is None:
+                return eight_bits(image, self.bits, mode, (self.size, self.size)).resize((self.size, self.size), how)
+            short, least = round(self.size / self.crop), min(image.size)
+            width, height = (short if side == least else int(short * side / least) for side in image.size)
+            if width * height > PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels: too long for its breadth")
+            converted = eight_bits(image, self.bits, mode, (width, height))
         left, top = round((width - self.size) / 2), round((height - self.size) / 2)
         return converted.resize((width, height), how).crop((left, top, left + self.size, top + self.size))
 
     def spec(self) -> dict[str, Any]:
         """What `reader_from` builds this again from."""
-        return {"kind": "images", **asdict(self)}
+        given = {name: value for name, value in asdict(self).items() if name != "bits" or value is not None}
+        return {"kind": "images", **given}
 
 
 class ImageFiles(Dataset):
@@ -121,60 +147,3 @@ class ImageFiles(Dataset):
 
     def __getitem__(self, row: int) -> Tensor:
         return self.images.one(self.files[row])
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Images of 16 bits by their upper byte, which Pillow would cut off at 255; no others have more than 8."""
-    if image.mode in ("I", "F"):
-        raise ValueError("more than 16 bits a pixel; save it with 8 or 16")
-    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I;16") else image
-
-
-def files_in(path: Path, what: str) -> tuple[list[Path], list[str] | None]:
-    """The files, and the name of each one's class: of the folder per class that it lies in; None without such folders.
-
-    Raises
-    ------
-    ValueError
-        If there are none, files lie both beside and within class folders, or a link leads out of the folder; `what`
-        says what they should be.
-    """
-    if path.is_file():
-        return [path], None
-    inside = path.resolve()
-    entries = _visible(path, inside)
-    folders = [entry for entry in entries if entry.is_dir()]
-    if folders and len(folders) < len(entries):
-        stray = next(entry for entry in entries if not entry.is_dir())
-        raise ValueError(f"{stray}: lies beside class folders; move it into one")
-    files = [file for folder in folders for file in _visible(folder, inside)] if folders else entries
-    if not files:
-        raise ValueError(f"{path}: no {what} in it")
-    return files, [file.parent.name for file in files] if folders else None
-
-
-def _visible(folder: Path, inside: Path) -> list[Path]:
-    found = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    for entry in found:
-        if entry.is_symlink() and not _resolved(entry).is_relative_to(inside):
-            raise ValueError(f"{entry}: a link that leads out of {inside}; put what it leads to in its place")
-    return found
-
-
-def _resolved(link: Path) -> Path:
-    try:
-        return link.resolve()
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f"{link}: a link that leads nowhere ({error})") from error
-
-
-def require_file(path: Path) -> None:
-    """Refuse what is no file: a pipe, or a device, would be read without an end.
-
-    Raises
-    ------
-    OSError
-        If it is a folder, a pipe, a device, or not there.
-    """
-    if not path.is_file():
-        raise OSError("no file" if path.exists() else "no such file")

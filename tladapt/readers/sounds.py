@@ -3,6 +3,7 @@
 import math
 import wave
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tladapt.readers.folders import files_in, require_file
+from tladapt.readers.class_folders import files_in, require_file
 from tladapt.readers.limits import is_real, is_whole
 
 SLOWEST, FASTEST = 1000, 384_000  # samples a second; of rates far apart, the filter between them would be endless
 LONGEST = 2**24  # samples of one sound: 17 minutes at 16 kHz
+RATIO = 16_000  # the largest number of a ratio of rates that is kept as it is: the filter has 20 times as many values
 AT_ONCE = 2**27  # numbers that are read of one file, of all channels
 
 
@@ -125,5 +127,7 @@ def _numbers(data: bytes, width: int) -> np.ndarray:
 def _resampled(sound: np.ndarray, old: int, new: int) -> np.ndarray:
     from scipy.signal import resample_poly  # which takes most of a second to import
 
-    common = math.gcd(old, new)
-    return resample_poly(sound, new // common, old // common).clip(-1, 1)  # the filter may swing beyond
+    ratio = Fraction(new, old)
+    if max(ratio.numerator, ratio.denominator) > RATIO:  # rates without a common divisor need an endless filter
+        ratio = ratio.limit_denominator(RATIO) if ratio < 1 else 1 / (1 / ratio).limit_denominator(RATIO)
+    return resample_poly(sound, ratio.numerator, ratio.denominator).clip(-1, 1)  # the filter may swing beyond
