@@ -1,6 +1,7 @@
 """The pixels of an image file as grey or colour bytes, in memory that its size justifies."""
 
 import struct
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,19 +71,27 @@ def depth_in_use(files: Sequence[Path]) -> int | None:
 
     Of more than 1000 such images, 1000 are looked at, evenly spread.
     """
-    deep = [file for file in files if _is_deep(file)]
-    some = deep[:: -(-len(deep) // LOOKED_AT)] if deep else []
-    return depth([largest_value(file) for file in some]) if some else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        deep = [file for file in files if _is_deep(file)]
+        some = deep[:: -(-len(deep) // LOOKED_AT)] if deep else []
+        largest = [value for file in some if (value := largest_value(file)) is not None]
+    return depth(largest) if largest else None
 
 
-def largest_value(file: Path) -> int:
-    """Return the largest value of a pixel of an image of more than 8 bits."""
-    with opened(file) as image:
-        return int(_values(image).max())
+def largest_value(file: Path) -> int | None:
+    """Return the largest value of a pixel of an image of more than 8 bits; None if it cannot be read."""
+    try:
+        with opened(file) as image:
+            return int(_values(image).max())
+    except Exception:  # of a damaged file, anything; it is refused by name when it is read
+        return None
 
 
 def _is_deep(file: Path) -> bool:
     try:
+        require_file(file)
         with Image.open(file, formats=FORMATS) as image:
             return image.mode.startswith("I")
     except Exception:  # of a damaged file, anything; it is refused by name when it is read

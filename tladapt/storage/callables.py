@@ -75,7 +75,7 @@ def _inner(value: Any, name: str) -> Any:
         own = package_of(value.__name__) is None
         return vars(value).get(name, _MISSING) if own else _MISSING
     kind = type(value)
-    plain = kind.__getattribute__ is object.__getattribute__ and not isinstance(value, type)
+    plain = not isinstance(kind.__getattribute__, types.FunctionType) and not isinstance(value, type)
     held = getattr(value, "__dict__", None) if plain else None
     if not isinstance(held, dict) or hasattr(kind, name):
         return _MISSING

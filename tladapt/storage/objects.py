@@ -127,7 +127,7 @@ def _slots(found: type) -> set[str]:
     names = set[str]()
     for base in found.__mro__:
         names |= {name for name, part in vars(base).items() if isinstance(part, types.MemberDescriptorType)}
-    return names
+    return names - {"__dict__", "__weakref__"}
 
 
 def _has_hidden_state(found: type) -> bool:
