@@ -268,6 +268,27 @@ def test_another_run_is_not_written_over(tmp_path, refused):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_another_method_is_named_in_words_and_overwrite_begins_anew(tmp_path, refused, capsys):
+    start = ["run", "digits", "--model", "mlp", "--steps", "2", "--out", str(tmp_path)]
+    main([*start, "--method", "MMD"])
+    (tmp_path / "mine.txt").write_text("kept")
+    line = refused(*start, "--method", "DANN")
+    assert "method: MMD() before, DANN() now" in line
+    assert "add --overwrite" in line
+    main([*start, "--method", "DANN", "--overwrite"])
+    main([*start, "--method", "DANN"])
+    assert Report.load(tmp_path).method.startswith("DANN")
+    assert (tmp_path / "mine.txt").read_text() == "kept"
+    before = (tmp_path / NAME).stat().st_mtime_ns
+    main(["run", "--resume", str(tmp_path)])  # which does not overwrite again
+    assert (tmp_path / NAME).stat().st_mtime_ns == before
+    assert "leave out --overwrite" in refused("run", "--resume", tmp_path, "--overwrite")
+    main([*start, "--method", "DANN", "--seeds=1", "--overwrite"])
+    assert not (tmp_path / NAME).exists()
+    assert "begun with --seeds" in refused(*start, "--method", "DANN")
+    assert "begun by tladapt run" in refused("compare", "digits", "--out", tmp_path)
+
+
 def test_more_seeds_are_added_to_those_that_are_there(tmp_path, capsys):
     main([*map(str, SHORT), "--seeds", "1", "--out", str(tmp_path)])
     first = (tmp_path / "seed-0" / NAME).stat().st_mtime_ns

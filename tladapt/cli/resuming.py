@@ -96,10 +96,11 @@ def refuse_other_form(options: argparse.Namespace) -> None:
     if options.out is None or options.overwrite or not (options.out / NAME).exists():
         return
     typed, _, _ = _about(options.out, None)
+    several = any(part == "--seeds" or part.startswith("--seeds=") for part in typed)
     if typed[0] != options.command:
         begun_by = f"by tladapt {typed[0]}"
-    elif options.command == "run" and ("--seeds" in typed) != (options.seeds is not None):
-        begun_by = "with --seeds" if "--seeds" in typed else "without --seeds"
+    elif options.command == "run" and several != (options.seeds is not None):
+        begun_by = "with --seeds" if several else "without --seeds"
     else:
         return
     raise ValueError(f"--out {options.out}: begun {begun_by}; choose another folder, or add --overwrite")

@@ -14,7 +14,7 @@ from tladapt.readers.class_folders import require_file
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # no others: for some, Pillow starts other programs
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras and scanners fill of 16
 DEEP = ("I", "F")  # the first letters of Pillow's modes of more than 8 bits
-LARGE = 2**24  # pixels of an image that is reduced before it is converted
+LARGE = 2**25  # pixels of an image that is reduced before it is converted
 DEFLATE = 1032  # times smaller than the pixels the data of a PNG file can be
 LOOKED_AT = 1000  # images whose values say how many bits are in use
 
@@ -46,7 +46,7 @@ def eight_bits(image: Image.Image, bits: int | None, mode: str, least: tuple[int
     mode : {"L", "RGB"}
         Grey or colour.
     least : (width, height)
-        An image of more than 16 million pixels may be shrunk first, by means over whole blocks, but not below this.
+        An image of more than 33 million pixels may be shrunk first, by means over whole blocks, but not below this.
     """
     if image.mode.startswith(DEEP):
         values = _values(image)
@@ -108,8 +108,8 @@ def _values(image: Image.Image) -> np.ndarray:
 
 
 def _reduced(image: Image.Image, mode: str, least: tuple[int, int]) -> Image.Image:
-    """Shrink a large image to at least twice the size that is wanted."""
-    factors = tuple(max(1, side // (2 * wanted)) for side, wanted in zip(image.size, least, strict=True))
+    """Shrink a large image to at least four times the size that is wanted."""
+    factors = tuple(max(1, side // (4 * wanted)) for side, wanted in zip(image.size, least, strict=True))
     if factors == (1, 1):
         return image
     if image.mode in ("1", "P", "PA"):
