@@ -233,7 +233,7 @@ OTHER: dict[str, tuple[Any, Any]] = {
     "dtype of an array": (lambda: np.zeros(2), lambda: np.zeros(2, np.int64)),
     "byte order": (lambda: np.arange(3, dtype="<i4"), lambda: np.arange(3, dtype=">i4")),
     "array of objects": (lambda: np.array([1, "a"], dtype=object), lambda: np.array([1, "b"], dtype=object)),
-    "mask": (lambda: np.ma.array([1, 2], mask=[0, 1]), lambda: np.ma.array([1, 2], mask=[1, 0])),
+    "mask": (lambda: np.ma.masked_equal([1, 2], 2), lambda: np.ma.masked_equal([1, 2], 1)),
     "scalar of numpy": (lambda: np.float32(0.5), lambda: np.float64(0.5)),
     "builtin": (lambda: math.cos, lambda: math.exp),
     "builtin of an object": (lambda: {"a": 1}.get, lambda: {"a": 2}.get),

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from tladapt.readers.class_folders import files_in
 from tladapt.readers.limits import is_real, is_whole
-from tladapt.readers.pixels import FORMATS, depth_in_use, eight_bits, opened
+from tladapt.readers.pixels import FORMATS, depth_in_use, opened, resized
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 LARGEST = 2**31  # bytes of images that are kept in memory; more are read when they are asked for
@@ -119,14 +119,14 @@ class Images:
         mode, how = "L" if self.channels == 1 else "RGB", Image.Resampling[self.interpolation.upper()]
         with opened(file) as image:
             if self.crop is None:
-                return eight_bits(image, self.bits, mode, (self.size, self.size)).resize((self.size, self.size), how)
+                return resized(image, (self.size, self.size), how, mode=mode, bits=self.bits)
             short, least = round(self.size / self.crop), min(image.size)
             width, height = (short if side == least else int(short * side / least) for side in image.size)
             if width * height > PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels: too long for its breadth")
-            converted = eight_bits(image, self.bits, mode, (width, height))
+            whole = resized(image, (width, height), how, mode=mode, bits=self.bits)
         left, top = round((width - self.size) / 2), round((height - self.size) / 2)
-        return converted.resize((width, height), how).crop((left, top, left + self.size, top + self.size))
+        return whole.crop((left, top, left + self.size, top + self.size))
 
     def spec(self) -> dict[str, Any]:
         """What `reader_from` builds this again from."""

@@ -36,25 +36,36 @@ def opened(file: Path) -> Iterator[Image.Image]:
         yield image
 
 
-def eight_bits(image: Image.Image, bits: int | None, mode: str, least: tuple[int, int]) -> Image.Image:
-    """Convert an image to bytes.
+def resized(
+    image: Image.Image, size: tuple[int, int], how: Image.Resampling, *, mode: str, bits: int | None
+) -> Image.Image:
+    """Convert an image to bytes, and resize it.
 
     Parameters
     ----------
-    bits : int, optional
-        How many bits are in use in an image of more than 8 bits a pixel; by default as its own values show.
     mode : {"L", "RGB"}
         Grey or colour.
-    least : (width, height)
-        An image of more than 33 million pixels may be shrunk first, by means over whole blocks, but not below this.
+    bits : int, optional
+        How many bits are in use in an image of more than 8 bits a pixel; by default as its own values show.
+
+    Notes
+    -----
+    An image of more than 33 million pixels is shrunk by means over whole blocks first, to four times `size`, and a grey
+    one gets its colours last, so that neither takes much more memory than its own pixels.
     """
     if image.mode.startswith(DEEP):
-        values = _values(image)
-        shift = (depth([int(values.max())]) if bits is None else bits) - 8
-        image = Image.fromarray(np.minimum(values >> shift, 255).astype(np.uint8))
-    if image.width * image.height > LARGE:
-        image = _reduced(image, mode, least)
-    return image if image.mode == mode else image.convert(mode)
+        image = _eight_bits(image, bits)
+    large = image.width * image.height > LARGE
+    if image.mode != mode and not (large and image.mode == "L"):
+        image = image.convert(mode)
+    small = image.resize(size, how, reducing_gap=4.0 if large else None)
+    return small if small.mode == mode else small.convert(mode)
+
+
+def _eight_bits(image: Image.Image, bits: int | None) -> Image.Image:
+    values = _values(image)
+    shift = (depth([int(values.max())]) if bits is None else bits) - 8
+    return Image.fromarray(np.minimum(values >> shift, 255).astype(np.uint8))
 
 
 def depth(largest: Sequence[int]) -> int:
@@ -105,16 +116,6 @@ def _values(image: Image.Image) -> np.ndarray:
     if values.min() < 0 or values.max() >= 2**16:
         raise ValueError("more than 16 bits a pixel; save it with 8 or 16")
     return values.astype(np.uint16)
-
-
-def _reduced(image: Image.Image, mode: str, least: tuple[int, int]) -> Image.Image:
-    """Shrink a large image to at least four times the size that is wanted."""
-    factors = tuple(max(1, side // (4 * wanted)) for side, wanted in zip(image.size, least, strict=True))
-    if factors == (1, 1):
-        return image
-    if image.mode in ("1", "P", "PA"):
-        image = image.convert(mode)
-    return image.reduce((factors[0], factors[1]))
 
 
 def _require_enough(file: Path) -> None:

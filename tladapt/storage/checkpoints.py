@@ -119,7 +119,7 @@ def _parsed(file: BufferedReader, expected: str) -> tuple[dict[str, str], dict[s
     digest = _digest_of_head(head)
     for name, dtype, shape in _layout(about, size - len(head)):
         tensors[name] = value = torch.empty(shape, dtype=dtype)
-        memory = memoryview(value.reshape(-1).view(torch.uint8).numpy())
+        memory = value.reshape(-1).view(torch.uint8).numpy().data
         file.readinto(memory)
         digest.update(memory)
     if digest.hexdigest() != expected:

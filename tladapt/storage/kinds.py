@@ -39,7 +39,7 @@ def exactly(*kinds: type) -> Callable[[Any], bool]:
     return lambda value: type(value) in kinds
 
 
-def any_of(*kinds: type) -> Callable[[Any], bool]:
+def any_of(*kinds: Any) -> Callable[[Any], bool]:
     """Return a test for instances."""
     return lambda value: isinstance(value, kinds)
 

@@ -95,7 +95,7 @@ def _term(inside: Describer, value: Method) -> Any:
 def _derived(inside: Describer, value: Any) -> Any:
     """An instance of a class derived from a container, a text or a number."""
     base: Any = next(found for found in CONTAINERS if isinstance(value, found))
-    content = dict(value.items()) if base is dict else base(value)
+    content = dict(value.items()) if isinstance(value, dict) else base(value)
     found = {"of": inside.of(type(value)), "content": inside.of(content), **attributes_of(inside, value)}
     if isinstance(value, collections.defaultdict):
         found["default"] = inside.of(value.default_factory)
