@@ -245,6 +245,9 @@ def test_the_report_keeps_and_shows_it(tmp_path):
         "uncertain",
     ]
     assert max(map(len, lines)) <= 80
+    assert "cup: " in lines[start + 1]
+    assert "(cup: " in lines[start + 4] or "(pen: " in lines[start + 4]
+    assert "60 rows without labels" in report._repr_html_()
     scored = fit(network(), adaptation(source(), Domain("t", blobs(1.0), classes=2)), CORAL(), steps=2)
     assert "without labels" not in str(scored)
 

@@ -49,7 +49,7 @@ def commands() -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("tladapt ")]
 
 
-OWN = [command for command in commands() if {"--source", "--domains", "predict"} & set(command)]
+OWN = [command for command in commands() if {"--source", "--domains", "predict", "evaluate"} & set(command)]
 
 
 @pytest.fixture(autouse=True)
@@ -204,6 +204,8 @@ def test_the_commands_for_own_data_run(capsys):
         out = capsys.readouterr().out
         if command[0] == "predict":
             assert re.search(r"^new/1\.jpg,(cup|pen)(,0\.\d+){3}$", out, re.MULTILINE)
+        elif command[0] == "evaluate":
+            assert re.match(r"accuracy \d+\.\d % \(\d+ of 10 rows; 95 % interval ", out)
         else:
             assert out.count("\nold ") == 1
             assert ("no labels to score" in out) == ("new.csv" in command)

@@ -128,7 +128,7 @@ def _cells(found: Predictions, number: int) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    """A name that no terminal obeys and no spreadsheet computes: `'` stands before what would be a formula.
+    """Escape a name for terminals and spreadsheets: `'` goes before what would be a formula.
 
     >>> _cell("=1+1"), _cell("-1"), _cell("cup"), _cell(-0.5)
     ("'=1+1", '-1', 'cup', -0.5)

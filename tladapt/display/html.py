@@ -5,6 +5,7 @@ from html import escape
 
 from tladapt.display.harmless import harmless
 from tladapt.display.table import cells, figures
+from tladapt.display.unlabelled import unlabelled_lines
 from tladapt.display.words import WARNING, lines_of
 from tladapt.report import Report
 
@@ -19,7 +20,7 @@ def report_as_html(report: Report) -> str:
     return page(
         title,
         [grid(*cells(report)), grid([], figures(report), words=2)],
-        [line.text for line in lines if line.style != WARNING],
+        [*unlabelled_lines(report), *(line.text for line in lines if line.style != WARNING)],
         [line.text for line in lines if line.style == WARNING],
     )
 

@@ -32,7 +32,7 @@ def _block(name: str, facts: dict[str, Any]) -> list[str]:
 
 def _proportions(facts: dict[str, Any]) -> str:
     pairs = sorted(zip(facts["classes"], facts["proportions"], strict=True), key=lambda pair: -pair[1])
-    shown = [f"{_short(name)} {_percent(share)}" for name, share in pairs[:CLASSES]]
+    shown = [f"{_short(name)}: {_percent(share)}" for name, share in pairs[:CLASSES]]
     left = len(pairs) - CLASSES
     return ", ".join(shown) + (f" and {left} other classes" if left > 0 else "")
 
@@ -48,8 +48,8 @@ def _distances(facts: dict[str, Any]) -> str:
 def _uncertain(rows: list[dict[str, Any]]) -> str:
     shown = list[str]()
     for row in rows[:LISTED]:
-        answer = f"{_short(row['prediction'])} {_percent(row['confidence'])}"
-        shown.append(f"{_short(row['row'])} ({answer})")
+        name = f"row {row['row']}" if row["row"].isdecimal() else _short(row["row"])
+        shown.append(f"{name} ({_short(row['prediction'])}: {_percent(row['confidence'])})")
     return ", ".join(shown)
 
 
