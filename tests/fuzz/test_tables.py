@@ -10,7 +10,7 @@ from tladapt.backbones import mlp
 from tladapt.cli import main
 from tladapt.readers.files import read_domains
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:tladapt")  # notes on odd tables are not refusals
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # notes on odd tables are not refusals
 GOOD = b"size,colour,label\n1.5,red,yes\n2.5,blue,no\n3.5,red,yes\n0.5,,no\n,blue,yes\n"
 CELLS = [
     "", "?", "NA", "nan", "-inf", "1e39", "1e400", "1_000", "0x1f", "١٢", "²", "9" * 30, "9" * 5000, "-0", "1.5",

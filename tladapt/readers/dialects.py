@@ -22,7 +22,7 @@ MARKS = {  # at the start of a file; the longer ones first, for UTF-32 starts as
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
-SUFFIXES = (".csv", ".txt", ".tsv", ".tab", ".csv.gz", ".txt.gz", ".tsv.gz", ".tab.gz")
+SUFFIXES = (".csv", ".txt", ".tsv", ".tab", ".data", ".csv.gz", ".txt.gz", ".tsv.gz", ".tab.gz", ".data.gz")
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")  # bytes that no text has
 DECLARED = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # the first line, as Excel writes it
 

@@ -11,6 +11,7 @@ from tladapt.readers.numerals import is_number
 
 NAMELESS = re.compile(r"(Unnamed: \d+(_level_\d+)?)?", re.ASCII)  # as pandas calls a column without a name
 WHOLE = re.compile(r"-?\d+", re.ASCII)
+LONG, YEARS = 20, (1900, 2100)  # digits of a number that nobody counts with; and numbers that may be years
 SHOWN, CUT = 10, 60  # names in a message, and characters of each
 
 
@@ -45,13 +46,23 @@ def looks_like_data(names: Iterable[str]) -> bool:
 
     >>> looks_like_data(["5.1", "3.5", "setosa"]), looks_like_data(["0", "1", "2"]), looks_like_data(["2019", "2020"])
     (True, False, False)
-    >>> looks_like_data(["31", "urban", "31"]), looks_like_data(["age", "district"])
-    (True, False)
+    >>> looks_like_data(["31", "urban", "31"]), looks_like_data(["39", "State-gov", "77516"])
+    (True, True)
+    >>> [looks_like_data(names) for names in (["age", "district"], ["label", "1", "2"], ["x", "2019", "2020"])]
+    [False, False, False]
     """
     names = list(names)
     numbers = [name for name in names if is_number(name)]
     broken = any(not WHOLE.fullmatch(name) or name.startswith("-") for name in numbers)
-    return broken or _doubled(numbers)
+    return broken or _doubled(numbers) or (len(numbers) < len(names) and _are_odd(numbers))
+
+
+def _are_odd(numbers: Sequence[str]) -> bool:
+    """Return whether whole numbers are neither years nor count the columns."""
+    values = sorted(int(number) for number in numbers if len(number) < LONG and WHOLE.fullmatch(number))
+    years = all(YEARS[0] <= value <= YEARS[1] for value in values)
+    counted = bool(values) and values[-1] - values[0] == len(values) - 1
+    return len(values) > 1 and not years and not counted
 
 
 def no_header(names: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from tladapt.readers.kinds import Column
 from tladapt.readers.numerals import Numerals
 from tladapt.readers.specs import CONSTANT
 
+MOST = 20  # notes on one table
 WILD = 10.0  # standard deviations between domains, or times the standard deviation
 ROWS = 5  # fewer rows show nothing
 UNKNOWN = 0.5  # of the rows: a column of words that the first table does not have
@@ -86,6 +87,9 @@ class Noting:
 
     def warn(self) -> None:
         """Warn of all notes, one line each."""
+        rest = len(self._notes) - MOST
+        if rest > 0:
+            self._notes[MOST:] = [f"{rest} more columns have something to note"]
         if self._left_out:
             self._notes.append(
                 f"left out {_listed(self._left_out)}; drop a column to leave it out without this warning"
