@@ -179,3 +179,19 @@ def test_reports_are_looked_for_below_a_folder(tmp_path, capsys):
     main(["report", str(tmp_path)])
     text = capsys.readouterr().out
     assert text.index("a/deep · EWC") < text.index("b · EWC")
+
+
+def test_a_finished_comparison_is_shown_again(tmp_path, capsys):
+    COMPARISON.save(tmp_path / "table")
+    main(["report", str(tmp_path)])
+    text = capsys.readouterr().out
+    assert "| `source-only` | 90.0" in text
+    assert "the loss became nan" in text
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * (2**20 + 1)], ids=["no text", "too large"])
+def test_a_comparison_that_cannot_be_read_is_refused_in_one_line(content, tmp_path, capsys):
+    (tmp_path / "comparison.md").write_bytes(content)
+    with pytest.raises(SystemExit):
+        main(["report", str(tmp_path)])
+    assert capsys.readouterr().err.count("\n") == 1

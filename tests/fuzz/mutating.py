@@ -25,6 +25,7 @@ KEYS = [
     "trust_remote_code", "attn_implementation", "checkpoint_path", "pretrained_cfg", "num_hidden_layers",
     "hidden_size",
     "hidden", "inputs", "kind", "classes", "precision", "model_type", "spread", "scores", "first", "label_shift",
+    "training", "history", "steps", "losses", "data", "ceiling",
     "$tensor",
     "$float", "$int", "__metadata__", "data_offsets", "shape", "dtype", "__reduce__", "__class__", "", "\x1b",
     "a" * 300,

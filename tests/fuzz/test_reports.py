@@ -14,6 +14,15 @@ ONE = Report(
     domains=["web", "phone"], stages=["web", "phone"], first=[0, 1], scores=[[0.1, None], [0.9, 0.5], [0.8, 0.7]],
     method="DANN()", scenario="demo", notes=["stage 0: nothing"], environment={"python": "3"},
     label_shift={"phone": {"source": [0.5, 0.5], "estimate": [0.2, 0.8], "distance": 0.3, "doubt": 0.1}},
+    warnings=["phone: possible label shift"],
+    training={
+        "network": "mlp", "parameters": 58, "trainable": 58, "batchnorm_layers": 0, "classes": 2, "epochs": None,
+        "batch_size": 8, "lr": 0.01, "optimizer": "SGD", "schedule": "cosine", "task": "Classification", "learned": 0,
+        "steps": [3, 2],
+        "data": [{"domain": "web", "labelled": 24, "unlabelled": 0, "validation": 8, "test": 8}],
+    },
+    history=[{"stage": "web", "steps": [0, 2], "losses": {"task": [0.7, 0.5]}}],
+    ceiling={"old": 0.9, "new": None, "average": 0.9, "seed": 0}, arguments={"scenario": "demo", "steps": 3},
 )  # fmt: skip
 LOSS = Report(
     domains=["a"], stages=["a"], first=[0], scores=[[31.5], [12.25]], method="Method()", share=False,

@@ -5,6 +5,7 @@ import inspect
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from tladapt import methods as package
 from tladapt.cli.expression import method_class
@@ -12,8 +13,11 @@ from tladapt.display.console import indented, show
 from tladapt.method import Method
 from tladapt.report import Report
 from tladapt.scenarios import SCENARIOS
+from tladapt.storage.documents import read_text
 
 FILE = "report.json"
+COMPARISON = "comparison.md"
+LARGEST = 2**20  # bytes of a comparison
 ROLE = re.compile(r":\w+:`([^`]*)`")  # roles of reStructuredText, such as :math:
 RULE = "---"  # below a heading of a docstring
 
@@ -73,14 +77,23 @@ def scenarios(options: argparse.Namespace) -> None:
 
 
 def report(options: argparse.Namespace) -> None:
-    """The tables of earlier runs."""
-    reports = [Report.load(folder) for given in options.folders for folder in _folders(given)]
-    for number, one in enumerate(reports):
-        show(*([""] if number else []), one)
+    """The tables of earlier runs and comparisons."""
+    found = [_loaded(file) for given in options.folders for file in _files(given)]
+    for number, one in enumerate(found):
+        show(*([""] if number else []), *one)
 
 
-def _folders(given: Path) -> list[Path]:
-    """The folder itself if a report is in it, else all folders below it that hold one."""
-    if (given / FILE).exists() or not given.is_dir():
-        return [given]
-    return sorted(path.parent for path in given.rglob(FILE)) or [given]
+def _files(given: Path) -> list[Path]:
+    """The report or comparison in the folder, else all of those in the folders below it."""
+    here = [given / name for name in (FILE, COMPARISON) if (given / name).exists()]
+    if here or not given.is_dir():
+        return here or [given / FILE]
+    below = [*given.rglob(FILE), *given.rglob(COMPARISON)]
+    return sorted(below) or [given / FILE]
+
+
+def _loaded(file: Path) -> list[Any]:
+    """What is to be printed of a file: a report, or the lines of a comparison."""
+    if file.name == FILE:
+        return [Report.load(file.parent)]
+    return list(read_text(file, LARGEST).splitlines())

@@ -54,7 +54,7 @@ def figure_words(report: Report) -> list[tuple[str, str, str]]:
         ("old", "old domains", f"learned before the last stage: {some(report.old_domains)}"),
         ("new", "new domains", f"learned first in the last stage: {some(report.new_domains)}"),
         ("unseen", "not learned", f"never trained on: {some(report.unseen_domains)}"),
-        ("average", f"average {report.metric}", "mean over all domains after the last stage"),
+        ("average", f"average {report.metric}", _average(report)),
         ("transfer", "transfer", _transfer(report)),
         ("against_source_only", "vs source-only", _against(report)),
         ("forgetting", "forgetting", _forgetting(report)),
@@ -62,6 +62,11 @@ def figure_words(report: Report) -> list[tuple[str, str, str]]:
     ]
     hidden = {"transfer", "forward_transfer"} if report.increment == "class" else set()
     return [row for row in rows if row[0] not in hidden]
+
+
+def _average(report: Report) -> str:
+    scored = "all" if None not in report.scores[-1] else "the scored"
+    return f"mean over {scored} domains after the last stage"
 
 
 def _points(report: Report) -> str:

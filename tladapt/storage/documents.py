@@ -47,6 +47,26 @@ def read_document(path: Path, size: int, parts: int, *, finite: bool = True) -> 
     return found
 
 
+def read_text(path: Path, size: int) -> str:
+    """Return the text of a regular file of at most `size` bytes.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, larger, or not UTF-8.
+    """
+    try:
+        if not path.is_file():
+            raise ValueError("not a regular file")
+        with path.open("rb") as file:
+            content = file.read(size + 1)
+        if len(content) > size:
+            raise ValueError(f"larger than {size} bytes")
+        return content.decode()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read ({one_line(error)})") from error
+
+
 def _require_flat(found: dict[str, Any], name: str) -> None:
     level: list[Any] = [found]
     for _ in range(DEPTH):
