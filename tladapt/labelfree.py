@@ -140,11 +140,10 @@ def _predictions(model: Model, stage: Stage, domain: Domain, number: int) -> Fac
     data, labelled = domain.train, len(domain.train.y)
     rows = _drawn(data, labelled, len(data), ROWS, number, "predicted")
     live = None if stage.live is None else stage.live[number][None].to(model.device)
-    chances = torch.cat(_each(model, data, rows, number, lambda output: masked(output.logits, live).softmax(-1)))
-    if chances.ndim != 2 or not chances.isfinite().all():  # a class per pixel or token
+    answers = torch.cat(_each(model, data, rows, number, lambda output: _answers(masked(output.logits, live))))
+    if not answers.isfinite().all():
         return {}
-    confidence, best = chances.max(1)
-    entropy = torch.special.entr(chances).sum(1)
+    best, confidence, entropy = answers[:, 0].long(), answers[:, 1], answers[:, 2]
     counts = torch.bincount(best, minlength=len(model.classes)).double()
     least = confidence.argsort(stable=True)[:SHOWN]
     listed = [
@@ -155,6 +154,18 @@ def _predictions(model: Model, stage: Stage, domain: Domain, number: int) -> Fac
         "predicted_rows": len(rows), "classes": list(model.classes), "proportions": (counts / len(rows)).tolist(),
         "confidence": float(confidence.mean()), "entropy": float(entropy.mean()), "least_certain": listed,
     }  # fmt: skip
+
+
+def _answers(logits: Tensor) -> Tensor:
+    """Return the class, its probability and the entropy of each row, (n, 3): less to keep than all probabilities.
+
+    They are NaN where a row has more than one answer (a class per pixel or token).
+    """
+    if logits.ndim != 2:
+        return logits.new_full((len(logits), 3), torch.nan)
+    chances = logits.softmax(-1).double()
+    confidence, best = chances.max(1)
+    return torch.stack([best.double(), confidence, torch.special.entr(chances).sum(1)], 1)
 
 
 def known(found: ByDomain) -> ByDomain:
