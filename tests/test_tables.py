@@ -217,11 +217,29 @@ def test_a_date_is_a_number_in_files_and_frames(tmp_path):
     assert torch.allclose(from_file[:, 0].diff(), from_file[1, 0] - from_file[0, 0], atol=1e-5)
 
 
-def test_a_later_date_in_another_order_is_refused(tmp_path):
+def test_a_later_date_may_be_written_in_another_way_that_is_certain(tmp_path):
     reader = Table()
-    read(table(tmp_path / "old.csv", {"d": lambda i: f"{1 + i % 28}/12/2020"}), reader)
-    with pytest.raises(ValueError, match="row 13, column 'd': '12/13/2020' is not a date written as in"):
-        read(table(tmp_path / "new.csv", {"d": lambda i: f"12/{1 + i % 28}/2020"}), reader)
+    expected = read(table(tmp_path / "old.csv", {"d": lambda i: f"{1 + i % 28}/12/2020"}), reader)
+    for write_date in ("12/{}/2020", "2020-12-{}", '"Dec {}, 2020"', "{}.12.2020"):
+        x = read(table(tmp_path / "new.csv", {"d": lambda i, form=write_date: form.format(1 + i % 28)}), reader)
+        assert torch.equal(x, expected)
+    with pytest.raises(ValueError, match="row 1, column 'd': 'soon' is not a date, or not certain to be one"):
+        read(table(tmp_path / "soon.csv", {"d": lambda i: "soon"}), reader)
+
+
+@pytest.mark.parametrize("words", [("False", "True"), ("false", "true"), ("FALSE", "TRUE"), ("0", "1"), ("0.0", "1.0")])
+@pytest.mark.parametrize("first", [("False", "True"), ("0", "1")])
+def test_truth_values_are_0_and_1(tmp_path, first, words):
+    reader = Table()
+    expected = read(table(tmp_path / "old.csv", {"b": lambda i: first[i % 2]}), reader)
+    assert torch.equal(read(table(tmp_path / "new.csv", {"b": lambda i: words[i % 2]}), reader), expected)
+
+
+def test_a_column_that_the_second_table_leaves_empty_is_said(tmp_path):
+    reader = Table()
+    read(table(tmp_path / "old.csv", {"a": lambda i: i % 9, "c": lambda i: "pq"[i % 2]}), reader)
+    with pytest.warns(UserWarning, match="column 'a', 'c': every cell is empty, unlike in the first table"):
+        read(table(tmp_path / "new.csv", {"a": lambda i: "", "c": lambda i: ""}), reader)
 
 
 # Ids, texts and lists

@@ -31,6 +31,7 @@ class Noting:
         self._notes = list[str]()
         self._wild = list[str]()
         self._constant = list[str]()
+        self._missing = list[str]()
 
     def first(self, column: str, kind: Column, cells: Sequence[str]) -> None:
         """Note what the first table shows of a column."""
@@ -60,7 +61,10 @@ class Noting:
         """Note a column whose numbers lie far from those of the first table."""
         mean, spread, _ = first
         known = values[~np.isnan(values)]
-        if self._is_first or not len(known):
+        if self._is_first:
+            return
+        if not len(known):
+            self._missing += [repr(column[:CUT])] if len(values) >= ROWS else []
             return
         far = max(abs(float(known.mean()) - mean), float(known.std())) > WILD * spread
         if spread == CONSTANT:
@@ -76,6 +80,8 @@ class Noting:
             pairs = some(f"{cell!r} as {word!r}" for cell, word in sorted(written.items()))
             self._notes.append(f"column {column[:CUT]!r}: read {pairs}, as the first table writes it")
         known = Counter(cell for cell in cells if cell)
+        if not known and len(cells) >= ROWS:
+            self._missing.append(repr(column[:CUT]))
         unknown = Counter({cell: count for cell, count in known.items() if not found[cell]})
         if known.total() >= ROWS and unknown.total() >= UNKNOWN * known.total():
             often = [repr(cell[:CUT]) for cell, _ in unknown.most_common(3)]
@@ -98,6 +104,8 @@ class Noting:
             self._notes.append(
                 f"column {some(self._constant)}: one value in the first table, another here; it is read as 0"
             )
+        if self._missing:
+            self._notes.append(f"column {some(self._missing)}: every cell is empty, unlike in the first table")
         if self._wild:
             self._notes.append(
                 f"column {some(self._wild)}: another scale than in the first table; consider "

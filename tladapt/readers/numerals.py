@@ -22,6 +22,7 @@ CURRENCIES = (
     "KRW", "SGD", "HKD",
 )  # fmt: skip
 MINUS = "\u2212"
+TRUTH = {"true": "1", "false": "0"}  # in lower case
 SPACES = " \u00a0\u202f\u2009"
 GROUPS = f"{SPACES}'\u2019"  # what may stand between groups of three digits, beside point and comma
 PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE)
@@ -135,6 +136,9 @@ def _plain(cells: Sequence[str]) -> np.ndarray | None:
 def _parts(cell: str) -> _Parts | None:
     if len(cell) > LONGEST:
         return None
+    truth = TRUTH.get(cell.casefold())
+    if truth is not None:
+        return _Parts(1.0, truth, "", "")
     if PLAIN.fullmatch(cell):
         mantissa, _, power = cell.lower().lstrip("+-").partition("e")
         return _Parts(-1.0 if cell[0] == "-" else 1.0, mantissa, f"e{power}" if power else "", "")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tladapt.readers.dates import days
+from tladapt.readers.dates import days, order_of
 from tladapt.readers.headers import did_you_mean, folded, looks_like_data, no_header
 from tladapt.readers.kinds import Column, kind_of, read_numbers
 from tladapt.readers.noting import Noting
@@ -179,9 +179,9 @@ class Table:
         """Return the numbers of a column, NaN where one is missing."""
         where = f"column {column!r}"
         if column in self.dates:
-            values = days(cells, self.dates[column])
+            values = _days(cells, self.dates[column])
             odd = np.flatnonzero(np.isinf(values))
-            what = "is not a date written as in the first table"
+            what = "is not a date, or not certain to be one, as in the first table"
         else:
             values = numerals[column].values
             noting.units(column, self.units.get(column, ""), numerals[column])
@@ -232,6 +232,15 @@ class Table:
     def spec(self) -> dict[str, Any]:
         """Return what `reader_from` builds this again from."""
         return {"kind": "table", **asdict(self)}
+
+
+def _days(cells: Sequence[str], order: str) -> np.ndarray:
+    """Return days, by the order of the first table, or by another one if that is certain."""
+    values = days(cells, order)
+    if not np.isinf(values).any():
+        return values
+    other, certain = order_of(cells) or ("", False)
+    return days(cells, other) if certain and "time" not in (order, other) else values
 
 
 def _scale(values: np.ndarray) -> list[float]:
