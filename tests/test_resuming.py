@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,6 +126,25 @@ def test_a_finished_run_gives_its_report_and_model_without_a_step(tmp_path: Path
 
     monkeypatch.setattr("tladapt.training.learn", learn)
     assert same(run(SUMS[0], tmp_path), whole)
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=lambda build: getattr(build, "__name__", "sum"))
+def test_a_finished_run_gives_the_whole_memory_of_its_method(build, tmp_path: Path):
+    before, after = build(), build()
+    for method in (before, after):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of methods that have nothing to act on in this network
+            fit(network(), stream(), method, steps=STEPS, batch_size=8, checkpoint=tmp_path)
+    left, right = before.state_dict(), after.state_dict()
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.parametrize("batchnorm", ["joint", "per-domain", "frozen"])
+def test_a_call_may_be_repeated_with_the_same_model(batchnorm: str, tmp_path: Path):
+    model = network(batchnorm)
+    reports = [fit(model, stream(), EWC(), steps=STEPS, checkpoint=tmp_path) for _ in range(2)]
+    assert reports[0].scores == reports[1].scores
 
 
 def test_the_seconds_of_all_processes_count(tmp_path: Path):

@@ -137,7 +137,7 @@ def train(
     run = Run(checkpoint, every, model, stream, evaluator.domains, {
         "scenario": scenario, "method": method, "seed": seed, "increment": increment, "steps": planned, "task": task,
         "batch_size": batch_size, "lr": float(lr), "optimizer": optimizer, "learned": learned, "schedule": schedule,
-        "stream": _names(stream), "precision": precision,
+        "stream": _names(stream), "precision": precision, "classes": list(found.classes),
     }, checkpoint_id=checkpoint_id, strict=strict)  # fmt: skip
 
     def reports() -> Iterator[Report]:
@@ -166,17 +166,22 @@ def train(
                 training={**about, "steps": [taken(record) for record in past.history]},
             )  # fmt: skip
 
-        if run.over(model.eval(), method):
+        def stage_at(index: int) -> Stage:
+            domains = members(stream[index])
+            seen = {i for i, stage in enumerate(first) if stage <= index}
+            return Stage(
+                domains, [numbers[domain.name] for domain in domains], index, evaluator.live(model, seen), task,
+                seed=seed, batch_size=batch_size, device=model.device,
+            )  # fmt: skip
+
+        if run.over(model.eval(), method, partial(stage_at, len(stream) - 1)):
             yield report()
         with bars(progress, f"{scenario}, seed {seed}" if scenario else "") as bar:
             teach = partial(learn, model, method, lr=lr, optimizer=optimizer, schedule=schedule, run=run, bar=bar,
                             stages=len(stream))  # fmt: skip
             for index in range(past.stage, len(stream)):
                 seen, domains = {i for i, stage in enumerate(first) if stage <= index}, members(stream[index])
-                stage = Stage(
-                    domains, [numbers[domain.name] for domain in domains], index, evaluator.live(model, seen), task,
-                    seed=seed, batch_size=batch_size, device=model.device,
-                )  # fmt: skip
+                stage = stage_at(index)
                 _estimated(model, stage, run)
                 past.record(index, stage.name)
                 with seeded(generator(seed, index, "stage").initial_seed()):

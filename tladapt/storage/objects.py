@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tladapt.layers.batchnorm import DomainNorm
 from tladapt.method import Method
 from tladapt.storage.callables import kind
 from tladapt.storage.code import class_statements, package_of, stored_attributes
@@ -140,8 +141,12 @@ def _has_hidden_state(found: type) -> bool:
 def structure(inside: Describer, module: nn.Module) -> dict[str, Any]:
     """Describe a module by its layers, and by the names and shapes of its weights, not by their values."""
     layers = {name: _layer(inside, name, part) for name, part in module.named_modules() if name}
-    state = module.state_dict().items()
-    shapes = {name: [str(part.dtype), list(part.shape)] for name, part in state if isinstance(part, Tensor)}
+    state = {name: part for name, part in module.state_dict().items() if isinstance(part, Tensor)}
+    for name, part in module.named_modules():
+        if isinstance(part, DomainNorm):  # whose statistics are of as many domains as the model has met
+            for buffer, _ in part.named_buffers(recurse=False):
+                state.pop(f"{name}.{buffer}", None)
+    shapes = {name: [str(part.dtype), list(part.shape)] for name, part in state.items()}
     return {"layers": layers, "shapes": shapes}
 
 

@@ -1,10 +1,11 @@
 """A run on disk while it goes on: all that is needed to take it up at the same step, to the same bits."""
 
+import copy
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from tladapt.labelshift import LabelShift
 from tladapt.method import Method
 from tladapt.model import Model
 from tladapt.report import Report
+from tladapt.seeding import seeded
+from tladapt.stage import Stage
 from tladapt.storage.checkpoints import read, write
 from tladapt.storage.files import CHECKPOINT, made
 from tladapt.storage.locks import FolderLock
@@ -215,12 +218,23 @@ class Run:
         if self.path is not None:
             self._write(model, method, {})
 
-    def over(self, model: Model, method: Method) -> bool:
-        """Whether the run was through already; model and method are then as it left them."""
+    def over(self, model: Model, method: Method, last: Callable[[], Stage]) -> bool:
+        """Whether the run was through already; model and method are then as it left them.
+
+        A method whose memory needs what `prepare` makes, such as a critic, prepares the `last` stage again, on a copy
+        of the model.
+        """
         if self.kept is None or "step" in self.kept:
             return False
         with self._fitting():
             load_model_state(model, self.kept)
+            method.load_state_dict(self.kept["method"], strict=False)
+            missing = self.kept["method"].keys() - method.state_dict().keys()
+            for name, term in method.terms.items():
+                prefix = "" if term is method else f"_terms.{name}."
+                if any(key.startswith(prefix) for key in missing):
+                    with seeded(0):
+                        term.prepare(copy.deepcopy(model), last())
             method.load_state_dict(self.kept["method"], strict=False)
         return True
 

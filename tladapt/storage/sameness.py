@@ -60,7 +60,7 @@ def about(
     described = {name: setting(inside, name, value) for name, value in settings.items()}
     described["network"] = network(inside, model)
     described["data"] = data_identity(stream, scored)
-    described |= {"batchnorm": model.batchnorm, "classes": list(model.classes)}
+    described["batchnorm"] = model.batchnorm
     described |= {"evaluate": [domain.name for domain in scored], "checkpoint_id": checkpoint_id}
     if model.device.type == "cpu":
         described["threads"] = torch.get_num_threads()  # which decides the order of sums
