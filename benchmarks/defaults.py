@@ -90,18 +90,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"by default all: {', '.join(tables)}")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--sets", nargs="+", choices=list(PROXIES), default=list(PROXIES))
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help="names that those of the candidates begin with")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     kept = Kept(Path("runs") / "defaults.json", made_by())
     for table in options.tables or tables:
         candidates, score = tables[table]
+        if options.methods and isinstance(candidates, dict):
+            wanted = ("Method()", *options.methods)
+            candidates = {name: make for name, make in candidates.items() if name.startswith(wanted)}
+            score = partial(score, candidates=candidates)
         columns = {
-            name: [kept(f"{table} | {name} | {seed} | {list(candidates)}", score, make(), seed)
+            name: [kept(f"{table} | {name} | {seed} | {list(candidates)}", score, PROXIES[name](), seed)
                    for seed in range(options.seeds)]
-            for name, make in PROXIES.items()
+            for name in options.sets
         }  # fmt: skip
-        command = f"`python benchmarks/defaults.py {table} --seeds {options.seeds}`"
+        more = f" --sets {' '.join(options.sets)}" if options.sets != list(PROXIES) else ""
+        more += f" --methods {' '.join(options.methods)}" if options.methods else ""
+        command = f"`python benchmarks/defaults.py {table} --seeds {options.seeds}{more}`"
         versions = ", ".join(map(" ".join, environment().items()))
         text = "\n".join([f"{command}; {versions}; {ABOUT[table]}", "", *lines(list(candidates), columns)])
         print(text, flush=True)
@@ -131,18 +139,18 @@ def lines(names: list[object], columns: dict[str, list[dict[str, float]]]) -> li
     return text
 
 
-def adapted(proxy: Proxy, seed: int) -> dict[str, float]:
+def adapted(proxy: Proxy, seed: int, candidates: dict[str, Make] = ADAPT) -> dict[str, float]:
     """By method: the accuracy on a shifted domain that comes without labels."""
     source, target = pair(proxy, seed)
     stream = [source, (source, target.unlabelled())]
-    return {name: scores[1] for name, scores in _with_each(ADAPT, proxy, stream, "domain", seed).items()}
+    return {name: scores[1] for name, scores in _with_each(candidates, proxy, stream, "domain", seed).items()}
 
 
-def kept_and_learned(proxy: Proxy, seed: int) -> dict[str, float]:
+def kept_and_learned(proxy: Proxy, seed: int, candidates: dict[str, Make] = KEEP) -> dict[str, float]:
     """By method: the mean accuracy on a domain, and on another that was learned after it."""
     stream = list(halves(proxy, seed) if proxy.classes >= 4 else pair(proxy, seed))
     increment = "task" if proxy.classes >= 4 else "domain"
-    return {name: mean(scores) for name, scores in _with_each(KEEP, proxy, stream, increment, seed).items()}
+    return {name: mean(scores) for name, scores in _with_each(candidates, proxy, stream, increment, seed).items()}
 
 
 def _with_each(candidates: dict[str, Make], proxy: Proxy, stream: list, increment: str, seed: int) -> dict:
