@@ -1,11 +1,14 @@
 """Benchmarks that were stopped go on when they are called again."""
 
+import importlib
 import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tladapt.streams import members
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -51,3 +54,11 @@ def test_what_is_to_be_forgotten_is_measured_anew(kept, tmp_path):
 def test_the_figures_of_the_readme_are_kept_in_this_form(kept):
     stored = json.loads((BENCHMARKS / "results" / "digits.json").read_text())
     assert kept(BENCHMARKS / "results" / "digits.json", stored["settings"]).cells == stored["cells"] != {}
+
+
+def test_defaults_are_chosen_on_no_row_that_digits_scores(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    scenario, x, _ = importlib.import_module("defaults").on_digits()
+    read = {row.numpy().tobytes() for row in x}
+    for domain in members(scenario.stream[1]):
+        assert not [row for row in domain.test.x if row.numpy().tobytes() in read]
