@@ -364,6 +364,25 @@ def test_several_labels_may_be_whole_numbers():
     fit(network(3), [Domain("a", (x, y), (x, y))], task=MultiLabel(), steps=2, progress=False)
 
 
+def test_columns_of_labels_are_matched_by_name():
+    x, place = blobs(range(3))
+    y = nn.functional.one_hot(place, 3).float()
+    a, b = Domain("a", (x, y), classes=NAMES), Domain("b", (x, y[:, [2, 0]]), classes=["cat", "ant"])
+    report = learn(network(3), [a, b], task=MultiLabel())
+    assert min(report.scores[-1]) > 0.9  # type: ignore[type-var]
+    with pytest.raises(ValueError, match=r"domain 'd' has the class 'dog'"):
+        learn(network(3, NAMES), [a, Domain("d", (x, y), classes=["cat", "ant", "dog"])], task=MultiLabel())
+
+
+def test_columns_of_numbers_are_matched_by_name():
+    x, y, names = torch.randn(60, 2), torch.rand(60, 3), ["long", "wide", "high"]
+    a, b = Domain("a", (x, y), classes=names), Domain("b", (x, y.flip(1)), classes=names[::-1])
+    report = fit(network(3), [a, b], task=Regression(), steps=1, progress=False)
+    assert report.scores[-1][0] == pytest.approx(report.scores[-1][1])
+    with pytest.raises(ValueError, match="domain 'b' has no column for wide"):
+        fit(network(3), [a, Domain("b", (x, y[:, ::2]), classes=["long", "high"])], task=Regression(), steps=1)
+
+
 @pytest.mark.parametrize(
     ("y", "task", "message"),
     [

@@ -159,7 +159,11 @@ def test_labels_that_cannot_be_right_are_refused_in_one_line(y, message):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("classes", ["abc", 3.5, ["a", "a"]])
+def test_a_dict_of_names_says_their_numbers():
+    assert domain((X, Y), classes={"c": 2, "a": 0, "b": 1}).classes == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("classes", ["abc", 3.5, ["a", "a"], 0, -1])
 def test_classes_that_are_no_list_of_names_are_refused(classes):
     with pytest.raises((TypeError, ValueError), match="classes"):
         domain((X, Y), classes=classes)
@@ -374,7 +378,8 @@ def test_a_domain_of_a_data_set_leaves_the_random_numbers_of_the_user_alone():
 @pytest.mark.parametrize(
     "x",
     [
-        X.double(), X.half(), X.numpy(), X.numpy().astype(">f8"), X.numpy().astype(np.longdouble), X.tolist(), list(X),
+        X.double(), X.half(), X.bfloat16(), X.numpy(), X.numpy().astype(">f8"), X.numpy().astype(np.longdouble),
+        X.tolist(), list(X),
         list(X.numpy()), X.numpy().astype(object), pandas.DataFrame(X.numpy()), X.clone().requires_grad_(),
         pandas.DataFrame({"a": X[:, 0].numpy(), "b": X[:, 1].long().numpy()}),
         pandas.DataFrame({"a": X[:, 0].numpy(), "b": pandas.Series(X[:, 1].long().numpy(), dtype="Int64")}),
@@ -423,6 +428,9 @@ def test_a_mapping_is_a_dict_of_inputs():
         (pandas.DataFrame({"a": X[:, 0].numpy(), "label": Y.numpy()}), r"frame.drop\(columns='label'\)"),
         (({"x": X, "labels": Y}, Y), "labels in the dict of inputs and beside it"),
         ((pandas.DataFrame(X.numpy()), pandas.Series(Y.numpy()).sample(frac=1, random_state=0)), "another order"),
+        ((X, 3), "expected one label per row, got int"),
+        ((X, iter(Y)), "expected one label per row, got .*iterator"),
+        ("old.csv", "is the path 'old.csv'; read files with"),
         (([[1.0, 2.0], [3.0]] * 6, Y), "expected a tensor, array, data frame"),
         ((np.array(["2020-01-01"] * 12, dtype="datetime64[D]"), Y), "expected a tensor, array, data frame"),
     ],

@@ -57,11 +57,16 @@ def matched(model: Model, stream: Stream, evaluate: Sequence[Domain] | None, tas
     found = Matched([], [], model.classes)
     changes = _changed(changes, inputs_of_one_type(views))
     changes = _changed(changes, labels_of_one_type(list(changes.values()), task))
-    if getattr(task, "answers", "classes") == "classes":
+    answers = getattr(task, "answers", "classes")
+    if answers is not None:
         learned = {domain.name for stage in stream for domain in members(stage) if len(domain.train.y)}
         found.classes = class_list(model, list(changes.values()), learned)
         for key, domain in changes.items():
-            changes[key], notes = numbered(domain, found.classes, domain.name in learned)
+            is_learned = domain.name in learned
+            if answers == "classes":
+                changes[key], notes = numbered(domain, found.classes, is_learned)
+            else:
+                changes[key], notes = with_columns(domain, found.classes, is_learned, gaps=answers == "labels")
             found.notes += [note for note in notes if note not in found.notes]
         found.notes += _one_class(changes.values(), found.classes, task)
     for stage in stream:
@@ -132,10 +137,7 @@ def numbered(domain: Domain, classes: tuple[str, ...], learned: bool) -> tuple[D
             continue
         unknown = _unknown(domain, data.y[lost])
         if learned:
-            raise ValueError(
-                f"stream: domain {domain.name!r} has the class {unknown[0][:60]!r}, which is not one of the model's "
-                f"({some(classes)}); drop its rows, rename it, or build the model with this class"
-            )
+            raise _unknown_class(domain, unknown[0], classes)
         setattr(changed, part, _known(data, y, lost, classes) if part == "test" else data.without_labels())
         if part == "test":
             notes.append(
@@ -145,6 +147,45 @@ def numbered(domain: Domain, classes: tuple[str, ...], learned: bool) -> tuple[D
         labels = table[domain.labels]
         changed.labels = sorted(labels[labels >= 0].tolist())
     return changed, notes
+
+
+def with_columns(domain: Domain, classes: tuple[str, ...], learned: bool, gaps: bool) -> tuple[Domain, list[str]]:
+    """Return the domain with labels (n, C) whose columns are in the order of `classes`, and notes on those left out.
+
+    A class that the domain does not have is a column of -1 (not known), if the task allows such `gaps`.
+
+    Raises
+    ------
+    ValueError
+        If the domain gives labels to learn from and one of its columns is not in `classes`, or lacks a column.
+    """
+    width = len(domain.classes)
+    labelled = [data.y for part in PARTS if (data := getattr(domain, part)) is not None and len(data.y)]
+    if not domain.named or domain.classes == classes or any(y.shape[1:] != (width,) for y in labelled):
+        return domain, []
+    unknown = [name for name in domain.classes if name not in classes]
+    missing = [name for name in classes if name not in domain.classes]
+    if unknown and learned:
+        raise _unknown_class(domain, unknown[0], classes)
+    if missing and labelled and not gaps:
+        raise ValueError(f"stream: domain {domain.name!r} has no column for {some(missing)}; the model predicts all")
+    order = torch.tensor([domain.classes.index(name) if name in domain.classes else width for name in classes])
+    changed = domain.but(classes=classes)
+    for part in PARTS:
+        data = getattr(domain, part)
+        if data is not None and len(data.y):
+            wider = torch.cat([data.y, torch.full_like(data.y[:, :1], -1)], 1)
+            setattr(changed, part, data.with_labels(wider[:, order], classes))
+    if not unknown:
+        return changed, []
+    return changed, [f"{domain.name}: {some(unknown)} not scored, because the model does not have this class"]
+
+
+def _unknown_class(domain: Domain, name: str, classes: tuple[str, ...]) -> ValueError:
+    return ValueError(
+        f"stream: domain {domain.name!r} has the class {name[:60]!r}, which is not one of the model's "
+        f"({some(classes)}); drop its rows, rename it, or build the model with this class"
+    )
 
 
 def _table(domain: Domain, classes: tuple[str, ...]) -> Tensor | None:

@@ -69,7 +69,8 @@ def _converted(data: Data, kinds: dict[str, torch.dtype]) -> Data:
 def labels_of_one_type(domains: Sequence[Domain], task: Task) -> list[Domain]:
     """Return the domains with labels of one type, and those without labels with none of that type and shape.
 
-    What a task answers decides the type: classes are whole numbers, and numbers to predict are floats.
+    What a task answers decides the type: classes are whole numbers; several labels per row, and numbers to predict, are
+    floats.
 
     Raises
     ------

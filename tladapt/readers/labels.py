@@ -30,6 +30,8 @@ def labels(values: Any, name: str) -> Labels:
     ValueError, TypeError
         If a label is missing, not finite, complex, or the labels are partly words and partly numbers.
     """
+    if not hasattr(values, "__len__"):
+        raise TypeError(f"{name}: expected one label per row, got {type(values).__name__}; give a list or an array")
     if not len(values):
         return Labels(torch.empty(0, dtype=torch.long))
     words = _words(values, name)

@@ -1,6 +1,7 @@
 """One list of class names for several parts of data, each of which may number its classes in another order."""
 
-from collections.abc import Sequence
+import numbers
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,6 +34,10 @@ def named_alike(parts: Parts, classes: int | Sequence[str] | None, name: str) ->
     ValueError
         If `classes` is not what it should be, or a label has a name that is not in it.
     """
+    if isinstance(classes, numbers.Integral):
+        classes = int(classes)
+    if isinstance(classes, int) and classes < 1:
+        raise ValueError(f"{name}: classes={classes}: expected at least 1, or a list of names")
     if classes is not None:
         parts = [_whole(part) for part in parts]
         parts = _by_value(parts, classes)
@@ -118,7 +123,7 @@ def _by_value(parts: Parts, classes: Any) -> Parts:
     values = torch.cat([y.flatten().cpu() for y in labelled] or [torch.empty(0, dtype=torch.long)])
     if list(classes) == list(range(len(classes))) or not bool(torch.isin(values, torch.tensor(classes)).all()):
         return parts
-    names = tuple(map(str, range(1 + max(classes, default=0))))
+    names = tuple(map(str, range(1 + max(map(int, classes)))))
     return [part if part is None or part.names is not None else part.with_labels(part.y, names) for part in parts]
 
 
@@ -145,6 +150,8 @@ def _require_no_words(parts: Parts, classes: int, name: str) -> None:
 def _checked(classes: Any, name: str) -> tuple[str, ...]:
     if isinstance(classes, str) or not hasattr(classes, "__len__"):
         raise TypeError(f"{name}: classes={classes!r}: expected a number of classes, or a list of their names")
+    if isinstance(classes, Mapping) and sorted(classes.values()) == list(range(len(classes))):
+        classes = sorted(classes, key=lambda found: classes[found])  # such as class_to_idx
     names = tuple(str(found) for found in classes)
     twice = [found for place, found in enumerate(names) if found in names[:place]]
     if twice:

@@ -2,6 +2,7 @@
 
 import decimal
 import numbers
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,6 @@ from torch import Tensor
 
 from tladapt.data import Tensors, owned
 
-HALF = (torch.float64, torch.float16, torch.bfloat16)
 SMALL = (torch.int8, torch.int16, torch.uint16, torch.uint32, torch.uint64)
 
 
@@ -53,7 +53,7 @@ def tensor(values: Any, name: str) -> Tensor:
 
 def single(part: Tensor) -> Tensor:
     """Return floats in single precision, and small whole numbers (but bytes and booleans) as int64."""
-    if part.dtype in HALF:
+    if part.is_floating_point():
         return part.float()
     return part.long() if part.dtype in SMALL else part
 
@@ -62,6 +62,10 @@ def _read(values: Any, name: str) -> Tensor:
     """Return `values` as a tensor of their own type."""
     if isinstance(values, Tensor):
         return _dense(values, name)
+    if isinstance(values, str | os.PathLike):
+        raise TypeError(
+            f"{name} is the path {str(values)!r}; read files with tladapt.readers.files.read_domains([path])"
+        )
     if hasattr(values, "toarray"):
         raise TypeError(f"{name} is a sparse {type(values).__name__}; give a dense array, its .toarray()")
     if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
@@ -83,6 +87,8 @@ class RefusedError(TypeError):
 
 
 def _dense(values: Tensor, name: str) -> Tensor:
+    if values.is_nested:
+        raise TypeError(f"{name} is a nested tensor; give rows of one shape, its .to_padded_tensor(0)")
     if values.layout is not torch.strided:
         raise TypeError(f"{name} is a sparse tensor; give a dense one, its .to_dense()")
     if values.is_quantized:

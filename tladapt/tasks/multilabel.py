@@ -21,7 +21,7 @@ class MultiLabel:
 
     metric = "mean average precision"
     higher_is_better = share = True
-    answers = "numbers"  # labels are floats
+    answers = "labels"  # a column of floats per class; columns are matched by name
 
     def check(self, domain: Domain, classes: int) -> None:
         """Refuse labels that are not (n, classes) of 0.0, 1.0 and -1.0, and test data without a positive."""

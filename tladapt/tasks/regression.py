@@ -32,7 +32,7 @@ class Regression:
 
     metric = "RMSE"
     higher_is_better = share = False
-    answers = "numbers"  # labels are floats
+    answers = "numbers"  # floats; several columns are matched by name
 
     def __init__(self, scale: float = 1.0, centre: float = 0.0) -> None:
         if not 0 < scale < math.inf:
@@ -121,7 +121,12 @@ def _require_numbers(domain: Domain) -> None:
     """Refuse class names: their places in a list are not the numbers to be learned."""
     parts = [part for part in (domain.train, domain.test) if part is not None and len(part.y)]
     names = tuple(domain.classes)
-    if parts and domain.named and names != tuple(map(str, range(len(names)))):
+    if (
+        any(part.y.ndim == 1 for part in parts)
+        and len(names) > 1
+        and domain.named
+        and names != tuple(map(str, range(len(names))))
+    ):
         shown = ", ".join(name[:30] for name in names[:3])
         raise ValueError(
             f"Regression: the labels of domain {domain.name!r} are places among the classes {shown}, ..., not numbers; "
