@@ -430,7 +430,7 @@ def test_a_mapping_is_a_dict_of_inputs():
         ((pandas.DataFrame(X.numpy()), pandas.Series(Y.numpy()).sample(frac=1, random_state=0)), "another order"),
         ((X, 3), "expected one label per row, got int"),
         ((X, iter(Y)), "expected one label per row, got .*iterator"),
-        ("old.csv", "is the path 'old.csv'; read files with"),
+        ("old.csv", "is str, 'old.csv'; expected numbers .read files with"),
         (([[1.0, 2.0], [3.0]] * 6, Y), "expected a tensor, array, data frame"),
         ((np.array(["2020-01-01"] * 12, dtype="datetime64[D]"), Y), "expected a tensor, array, data frame"),
     ],

@@ -64,7 +64,8 @@ def _read(values: Any, name: str) -> Tensor:
         return _dense(values, name)
     if isinstance(values, str | os.PathLike):
         raise TypeError(
-            f"{name} is the path {str(values)!r}; read files with tladapt.readers.files.read_domains([path])"
+            f"{name} is {type(values).__name__}, {str(values)[:200]!r}; expected numbers (read files with "
+            "tladapt.readers.files.read_domains)"
         )
     if hasattr(values, "toarray"):
         raise TypeError(f"{name} is a sparse {type(values).__name__}; give a dense array, its .toarray()")
