@@ -43,6 +43,12 @@ def test_a_report_says_what_was_trained():
     assert "3 steps in each of 2 stages, batch size 8, learning rate 0.01 (SGD(momentum=0.9));" in text
 
 
+def test_domains_that_are_only_scored_are_not_named_among_what_was_trained():
+    report = fit(network(), [domain("web")], steps=1, evaluate=[domain("web"), domain("other")])
+    assert "web 32 labelled rows 1 steps" in " ".join(str(report).split())
+    assert report.unseen == report.scores[-1][1]
+
+
 def test_your_own_network_is_named_by_its_class():
     class Mine(nn.Sequential):
         pass

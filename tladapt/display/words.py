@@ -157,10 +157,11 @@ def trained(report: Report) -> list[str]:
 def _rows(data: Sequence[dict[str, Any]]) -> str:
     """The rows to train on, by domain."""
     parts = []
-    for domain in data[:NAMED]:
+    used = [domain for domain in data if domain["labelled"] or domain["unlabelled"]]
+    for domain in used[:NAMED]:
         kinds = [f"{domain[kind]} {kind}" for kind in ("labelled", "unlabelled") if domain[kind]]
-        parts.append(f"{cut(domain['domain'])} {' + '.join(kinds) or '0'} rows")
-    more = len(data) - NAMED
+        parts.append(f"{cut(domain['domain'])} {' + '.join(kinds)} rows")
+    more = len(used) - NAMED
     return ", ".join(parts) + (f" and {more} more domains" if more > 0 else "")
 
 
