@@ -2,10 +2,11 @@
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -67,13 +68,14 @@ def _run(options: argparse.Namespace, scenario: Scenario, method: Method, seed: 
         method, seed=seed, model=model, baseline=options.baseline, may_remember=options.may_remember,
         checkpoint=folder, every=options.every, progress=progress_of(options), strict=options.strict,
     )  # fmt: skip
-    begun(options)  # not before what is there has been seen to be the same run
-    try:
-        *_, report = map(partial(_keep, folder, given(options)), reports)
-    except FloatingPointError:
-        if folder is not None:
-            model.save(folder / "model")
-        raise
+    with closing(cast("Generator[Report]", reports)):  # the folder is unlocked even if nothing was learned yet
+        begun(options)  # not before what is there has been seen to be the same run
+        try:
+            *_, report = map(partial(_keep, folder, given(options)), reports)
+        except FloatingPointError:
+            if folder is not None:
+                model.save(folder / "model")
+            raise
     if report.new is not None and scenario.unlabelled and options.baseline is None:
         report = _keep(folder, given(options), report.beside(_source_only(options, scenario, seed, folder)))
     if folder is not None:
