@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import pytest
 import torch
 from torch.optim import SGD
 
@@ -54,3 +55,15 @@ def test_a_scenario_takes_the_networks_rate_unless_it_has_its_own():
         Rates.seen.clear()
         made.but(lr=lr).run(progress=False)
         assert Rates.seen == [expected]
+
+
+def test_dropout_is_in_the_recipe_and_drops_in_training_alone(tmp_path):
+    model = mlp(3, (50,), dropout=0.5, classes=2)
+    x = torch.ones(1, 3)
+    assert not torch.equal(model.train()(x).features, model(x).features)
+    assert torch.equal(model.eval()(x).features, model(x).features)
+    model.save(tmp_path)
+    assert type(model).load(tmp_path).recipe == model.recipe
+    assert mlp(3, classes=2).recipe == {"backbone": "mlp", "arguments": {"inputs": 3, "hidden": [400, 400]}}
+    with pytest.raises(ValueError, match=r"mlp\(dropout=1\): expected a share from 0 to below 1"):
+        mlp(3, dropout=1, classes=2)

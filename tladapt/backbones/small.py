@@ -10,19 +10,26 @@ from tladapt.model import Model
 
 
 def mlp(
-    inputs: int, hidden: Sequence[int] = (400, 400), normalise: bool = False, *, classes: int | Sequence[str],
-    batchnorm: str = "joint",
+    inputs: int, hidden: Sequence[int] = (400, 400), normalise: bool = False, dropout: float = 0.0, *,
+    classes: int | Sequence[str], batchnorm: str = "joint",
 ) -> Model:  # fmt: skip
     """A fully connected network with ReLU; x (n, ...) of `inputs` numbers each.
 
     With `normalise`, every hidden layer has BatchNorm before ReLU; without it, the policy `batchnorm` has no effect.
+    `dropout` is the share of every hidden layer's outputs that are dropped at random in training; without it, the
+    network learns a few hundred rows by heart.
     """
+    if not 0 <= dropout < 1:
+        raise ValueError(f"mlp(dropout={dropout!r}): expected a share from 0 to below 1")
     widths = [inputs, *hidden]
     layers = list[nn.Module]()
     for before, after in pairwise(widths):
         norm = [nn.BatchNorm1d(after)] if normalise else []
-        layers += [nn.Linear(before, after), *norm, nn.ReLU()]
-    arguments = {"inputs": inputs, "hidden": list(hidden)} | ({"normalise": True} if normalise else {})
+        drop = [nn.Dropout(dropout)] if dropout else []
+        layers += [nn.Linear(before, after), *norm, nn.ReLU(), *drop]
+    arguments: dict[str, object] = {"inputs": inputs, "hidden": list(hidden)}
+    arguments |= {"normalise": True} if normalise else {}
+    arguments |= {"dropout": dropout} if dropout else {}
     recipe = {"backbone": "mlp", "arguments": arguments}
     return _model(nn.Sequential(nn.Flatten(), *layers), widths[-1], classes, batchnorm, recipe)
 

@@ -21,6 +21,8 @@ from tladapt.scenarios import Scenario, named
 from tladapt.streams import Stream, adaptation
 from tladapt.tasks import Classification
 
+DROPOUT = 0.3  # of the network for tables; see benchmarks/results/in_domain.md
+
 
 def described(options: argparse.Namespace) -> Scenario:
     """The scenario that the arguments name or describe."""
@@ -82,7 +84,7 @@ def _usual_network(first: Domain, reader: Reader) -> Callable[..., Model]:
     if isinstance(reader, Texts):
         return partial(text_network, reader.size - 1, classes=first.classes)
     if isinstance(reader, Table):
-        return _network("mlp", [first], normalise=True)
+        return _network("mlp", [first], normalise=True, dropout=DROPOUT)
     return _network("cnn", [first])
 
 
@@ -114,7 +116,7 @@ def with_test(domain: Domain, reader: Reader, path: Path) -> Domain:
     return tested
 
 
-def _network(name: str, stream: Stream, normalise: bool = False) -> Callable[..., Model]:
+def _network(name: str, stream: Stream, normalise: bool = False, dropout: float = 0.0) -> Callable[..., Model]:
     """The network `name` for the inputs and classes of the stream."""
     first = stream[0] if isinstance(stream[0], Domain) else stream[0][0]
     shape = first.train.shape
@@ -124,7 +126,7 @@ def _network(name: str, stream: Stream, normalise: bool = False) -> Callable[...
         raise ValueError(f"--model cnn: wants square images of at least 4 pixels, the rows have the shape {shape}")
     if name == "cnn":
         return partial(cnn, shape[0], shape[1], classes=first.classes)
-    return partial(mlp, torch.Size(shape).numel(), normalise=normalise, classes=first.classes)
+    return partial(mlp, torch.Size(shape).numel(), normalise=normalise, dropout=dropout, classes=first.classes)
 
 
 def writable(out: Path | None) -> None:
