@@ -132,7 +132,7 @@ def train(
     odd = without_effect(model, model.batchnorm)
     planned = lengths(stream, epochs=epochs, steps=steps, batch_size=batch_size)
     teachable = _teachable(stream, method)
-    try_out(model, evaluator.domains, method)
+    try_out(model, evaluator.domains, method, precision)
 
     run = Run(checkpoint, every, model, stream, evaluator.domains, {
         "scenario": scenario, "method": method, "seed": seed, "increment": increment, "steps": planned, "task": task,

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent
 UNFIT = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
-def try_out(model: Model, domains: Iterable[Domain], method: Method) -> None:
+def try_out(model: Model, domains: Iterable[Domain], method: Method, precision: str) -> None:
     """Pass one row of every domain through the model in evaluation mode; `model.width` is known afterwards.
 
     Raises
@@ -28,12 +28,13 @@ def try_out(model: Model, domains: Iterable[Domain], method: Method) -> None:
     """
     if getattr(model.head, "autoregressive", False):
         return
-    modes = [(part, part.training) for part in model.modules()]
-    model.eval()
+    modes, before = [(part, part.training) for part in model.modules()], model.precision
+    model.eval().precision = precision
     try:
         for domain in domains:
             _check(_answer(model, domain), model, domain, method)
     finally:
+        model.precision = before
         for part, training in modes:
             part.training = training
 

@@ -4,6 +4,7 @@ import functools
 import inspect
 from typing import Any
 
+import torch
 from torch import nn
 
 from tladapt.data import Tensors
@@ -21,6 +22,8 @@ def call(network: nn.Module, x: Tensors) -> Any:
     TypeError
         If the network has other arguments than the data has inputs.
     """
+    if torch.compiler.is_compiling() and not (isinstance(x, dict) and len(x) == 1):  # a signature cannot be traced
+        return network(**x) if isinstance(x, dict) else network(x)
     signature = _signature(network)
     named = x if isinstance(x, dict) else {}
     if len(named) == 1 and signature is not None and not _accepts(signature, (), named):
