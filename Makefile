@@ -9,10 +9,10 @@ lint:
 	pyright
 
 test:
-	pytest
+	pytest -n 2
 
 slow:
-	pytest --slow
+	pytest --slow -n 2
 
 docs:
 	sphinx-build -W -b html docs docs/_build

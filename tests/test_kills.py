@@ -168,7 +168,8 @@ def kept(folder: Path) -> dict[str, Any]:
 
 
 def test_a_command_that_is_killed_goes_on_by_its_folder_alone(tmp_path):
-    typed = ["run", "digits", "--method", "DANN + Replay(50) + EWC", "--model", "mlp", "--steps", "30", "--every", "7"]
+    typed = ["run", "digits", "--json", "--method", "DANN + Replay(50) + EWC", "--model", "mlp", "--steps", "30"]
+    typed += ["--every", "7"]
     main([*typed, "--out", str(tmp_path / "whole")])
     command, alone = [sys.executable, "-m", "tladapt"], {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([*command, *typed, "--out", "stopped"], cwd=tmp_path, env=alone)
