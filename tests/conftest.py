@@ -1,6 +1,7 @@
 """Options and small things that many tests share: blobs in the plane, a network eight wide, a stage of them."""
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from tladapt import Classification, Domain, Method, Model, Report, Stage, adaptation, fit
 
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 torch.set_num_threads(1)  # the networks are tiny, and the order of a sum over threads would not be
 
 
@@ -18,6 +20,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for number, item in enumerate(items):
+        if ADDRESS.search(item.nodeid):  # the processes of pytest-xdist must collect equal names
+            item._nodeid = ADDRESS.sub(f" {number}", item.nodeid)
     if not config.getoption("--slow"):
         for item in items:
             if "slow" in item.keywords:
