@@ -11,8 +11,12 @@ from torch import Tensor, nn
 
 from tladapt import Classification, Domain, Method, Model, Report, Stage, adaptation, fit
 
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 torch.set_num_threads(1)  # the networks are tiny, and the order of a sum over threads would not be
+
+
+def without_address(value: object) -> str:
+    """Return the id of a parameter; with an address in it, the processes of pytest-xdist would collect other tests."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,9 +24,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for number, item in enumerate(items):
-        if ADDRESS.search(item.nodeid):  # the processes of pytest-xdist must collect equal names
-            item._nodeid = ADDRESS.sub(f" {number}", item.nodeid)
     if not config.getoption("--slow"):
         for item in items:
             if "slow" in item.keywords:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
+from tests.conftest import without_address
 from tladapt import DANN, Classification, Domain, Method, Model, adaptation, fit
 from tladapt.checks import rate_factor, scalar
 
@@ -114,7 +115,7 @@ def test_a_wrong_argument_is_refused_in_one_line_before_the_first_step(
         {"optimizer": partial(SGD, momentum=0.9)}, {"schedule": lambda progress, power=2: (1 - progress) ** power},
         {"schedule": lambda progress: torch.tensor(1.0 - progress)}, {"schedule": lambda progress: 1},
     ],
-    ids=str,
+    ids=without_address,
 )  # fmt: skip
 def test_right_arguments_of_other_types_are_taken(arguments: dict[str, Any], domain: Domain):
     assert len(fit(Model.of(network()), [domain], **{"steps": 2, **arguments}).scores) == 2

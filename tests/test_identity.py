@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests import settings
+from tests.conftest import without_address
 from tests.settings import OTHER, UNKNOWN, Curve, Term
 from tests.test_resuming import domain
 from tladapt import EWC, Method, Model, fit
@@ -98,7 +99,7 @@ def test_values_are_the_same_if_and_only_if_they_look_the_same(one: Any, other: 
         (settings.by_config, "SCALE", 2.0, False),
         (settings.by_global, "by_table", None, False),
     ],
-    ids=str,
+    ids=without_address,
 )
 def test_globals_count_as_far_as_a_function_reads_them(function, name, value, noticed, monkeypatch):
     before = described(function)

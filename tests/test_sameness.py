@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.utils.data import IterableDataset
 
+from tests.conftest import without_address
 from tests.test_resuming import SUMS, domain, network, run, same, stopped_at, stream
 from tladapt import EWC, Classification, Domain, Method, Replay, fit
 from tladapt.cli import main
@@ -57,7 +58,7 @@ DIFFERENT: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("before", "after", "name"), DIFFERENT, ids=str)
+@pytest.mark.parametrize(("before", "after", "name"), DIFFERENT, ids=without_address)
 def test_what_changes_the_bits_is_another_run(before, after, name, tmp_path: Path):
     domains = {n: domain(n) for n in "abcd"}
 
