@@ -21,6 +21,7 @@ from tladapt.scenarios import Scenario, named
 from tladapt.streams import Stream, adaptation
 from tladapt.tasks import Classification
 
+TABLE_WIDTHS = (64, 64)  # of the hidden layers of the network for tables
 DROPOUT = 0.3  # of the network for tables; see benchmarks/results/in_domain.md
 
 
@@ -84,7 +85,8 @@ def _usual_network(first: Domain, reader: Reader) -> Callable[..., Model]:
     if isinstance(reader, Texts):
         return partial(text_network, reader.size - 1, classes=first.classes)
     if isinstance(reader, Table):
-        return _network("mlp", [first], normalise=True, dropout=DROPOUT)
+        inputs = torch.Size(first.train.shape).numel()
+        return partial(mlp, inputs, TABLE_WIDTHS, normalise=True, dropout=DROPOUT, classes=first.classes)
     return _network("cnn", [first])
 
 
