@@ -258,7 +258,7 @@ def test_source_only_never_reads_the_target():
     assert poisoned.scores == clean.scores
     assert poisoned.stages == ["a", "a"]
     assert poisoned.first == [0, 2]  # the target never came
-    with pytest.raises(FloatingPointError):
+    with pytest.raises(ValueError, match="outputs for a row of 'b' are NaN"):  # which reads the target
         small(poisoned=True).run(baseline="joint", method=DANN())
 
 

@@ -54,13 +54,19 @@ def test_a_loader_is_no_data():
 
 def test_the_order_of_the_rows_tells_no_label():
     x = torch.arange(60.0)[:, None]
-    rows = Domain("a", (x, torch.randperm(60) % 3)).unlabelled().train.x[:, 0]
-    assert torch.equal(rows, rows.sort().values)  # as they came
+    orders = [Domain("a", (x, y)).unlabelled().train.x for y in (torch.randperm(60) % 3, torch.arange(60) // 20)]
+    assert torch.equal(*orders)
 
 
-def test_a_class_of_one_row_stays_in_the_training_data():
-    domain = Domain("a", (torch.randn(25, 2), torch.tensor([0] * 24 + [1])))
-    assert 1 in domain.train.y
+def test_a_class_whose_rows_are_all_held_out_is_noted():
+    x, y = torch.randn(25, 2), torch.tensor([0, 1] * 12 + [2])
+    rare = Domain("a", (x[:24], y[:24]), test=(x[24:], y[24:]), classes=["cat", "dog", "cow"])
+    network = Model.of(nn.Linear(2, 3))
+    assert fit(network, [rare], steps=1, progress=False).notes == [
+        "a: no row to learn from has the class 'cow', which the test data has"
+    ]
+    again = Domain("b", (x, y), test=None, classes=["cat", "dog", "cow"])
+    assert fit(Model.of(nn.Linear(2, 3)), [rare, again], steps=1, progress=False).notes == []
 
 
 def test_fit_leaves_the_model_in_evaluation_mode():

@@ -69,6 +69,7 @@ def matched(model: Model, stream: Stream, evaluate: Sequence[Domain] | None, tas
                 changes[key], notes = with_columns(domain, found.classes, is_learned, gaps=answers == "labels")
             found.notes += [note for note in notes if note not in found.notes]
         found.notes += _one_class(changes.values(), found.classes, task)
+        found.notes += _never_learned(list(changes.values()), found.classes)
     for stage in stream:
         changed = tuple(changes[id(domain)] for domain in members(stage))
         found.stream.append(changed[0] if isinstance(stage, Domain) else changed)
@@ -240,6 +241,31 @@ def _one_class(domains: Iterable[Domain], classes: tuple[str, ...], task: Task) 
     if only is None or getattr(task, "answers", None) != "classes":
         return []
     return [f"all labelled rows have the class {only!r}: with one class there is nothing to tell apart"]
+
+
+def _never_learned(domains: Sequence[Domain], classes: tuple[str, ...]) -> list[str]:
+    """Notes on classes that are scored on a domain with labels, and that no domain has a row to learn from of.
+
+    The rows that a test share holds out may be all rows of a rare class.
+    """
+    learned = [domain.train.y for domain in domains if _has_classes(domain.train)]
+    if not learned:
+        return []
+    known = torch.cat([y.cpu() for y in learned]).unique()
+    notes = list[str]()
+    for domain in domains:
+        if domain.test is None or not _has_classes(domain.test) or len(domain.train.y) < len(domain.train):
+            continue
+        scored = domain.test.y.cpu().unique()
+        missing = [classes[number] for number in scored[~torch.isin(scored, known)].tolist() if number < len(classes)]
+        if missing:
+            what = f"class {missing[0]!r}" if len(missing) == 1 else f"classes {some(missing)}"
+            notes.append(f"{domain.name}: no row to learn from has the {what}, which the test data has")
+    return notes
+
+
+def _has_classes(data: Data) -> bool:
+    return bool(len(data.y)) and data.y.ndim == 1 and not data.y.is_floating_point()
 
 
 def _views(stream: Stream, domains: Sequence[Domain]) -> list[Domain]:

@@ -28,7 +28,7 @@ from tladapt.report import Report, environment
 from tladapt.seeding import generator, seeded
 from tladapt.stage import Stage
 from tladapt.storage.runs import Run
-from tladapt.streams import Stream, members
+from tladapt.streams import Stream, domains_of, members
 from tladapt.task import Task
 from tladapt.tasks import Classification
 from tladapt.trial import try_out
@@ -132,7 +132,8 @@ def train(
     odd = without_effect(model, model.batchnorm)
     planned = lengths(stream, epochs=epochs, steps=steps, batch_size=batch_size)
     teachable = _teachable(stream, method)
-    try_out(model, evaluator.domains, method, precision)
+    learned_from = {domain.name for domain in domains_of(stream)}
+    try_out(model, evaluator.domains, learned_from, method, precision)
 
     run = Run(checkpoint, every, model, stream, evaluator.domains, {
         "scenario": scenario, "method": method, "seed": seed, "increment": increment, "steps": planned, "task": task,

@@ -1,7 +1,7 @@
 """One forward pass per domain before training, so that a network that cannot take the data is refused first."""
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,11 @@ PACKAGE = Path(__file__).parent
 UNFIT = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
-def try_out(model: Model, domains: Iterable[Domain], method: Method, precision: str) -> None:
+def try_out(model: Model, domains: Iterable[Domain], learned: Container[str], method: Method, precision: str) -> None:
     """Pass one row of every domain through the model in evaluation mode; `model.width` is known afterwards.
+
+    It is a training row of the domains to learn from, whose names are `learned`, and a test row of the others: a
+    baseline such as source-only never reads the training data of its target.
 
     Raises
     ------
@@ -32,7 +35,9 @@ def try_out(model: Model, domains: Iterable[Domain], method: Method, precision: 
     model.eval().precision = precision
     try:
         for domain in domains:
-            _check(_answer(model, domain), model, domain, method)
+            data = domain.train if domain.name in learned else domain.test
+            if data is not None:
+                _check(_answer(model, domain, data), model, domain, method)
     finally:
         model.precision = before
         for part, training in modes:
@@ -40,8 +45,8 @@ def try_out(model: Model, domains: Iterable[Domain], method: Method, precision: 
 
 
 @torch.no_grad()
-def _answer(model: Model, domain: Domain) -> Output:
-    x = _two_rows(domain.train, model)
+def _answer(model: Model, domain: Domain, data: Data) -> Output:
+    x = _two_rows(data, model)
     try:
         with seeded(0):
             return model(x)
