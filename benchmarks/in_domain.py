@@ -86,6 +86,7 @@ def one(name: str, seed: int, more: list[str]) -> dict[str, object]:
 def linear(scenario) -> float:  # type: ignore[no-untyped-def]
     """The accuracy of logistic regression on the test rows of the source."""
     (source,) = members(scenario.stream[0])
+    assert source.test is not None
     (x, y), (test, wanted) = (
         (part.x.flatten(1).double().numpy(), part.y.numpy()) for part in (source.train, source.test)
     )

@@ -61,4 +61,5 @@ def test_defaults_are_chosen_on_no_row_that_digits_scores(monkeypatch):
     scenario, x, _ = importlib.import_module("defaults").on_digits()
     read = {row.numpy().tobytes() for row in x}
     for domain in members(scenario.stream[1]):
+        assert domain.test is not None
         assert not [row for row in domain.test.x if row.numpy().tobytes() in read]

@@ -98,7 +98,7 @@ def rematerialised(self: Any, x: Tensor) -> Tensor:
     return self.head(checkpoint(lambda part: self.drop(self.b(part)).relu(), h, use_reentrant=False))
 
 
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
+NETWORKS: dict[str, Callable[[], Any]] = {  # compiled networks have no common type
     "plain": chain,
     "input in place": lambda: Forward(lambda self, x: self.head(self.drop(self.a(x.mul_(0.5).sub_(1.0)).relu()))),
     "features in place": lambda: Forward(lambda self, x: self.head(self.b(self.a(x).relu_()).mul_(2.0))),

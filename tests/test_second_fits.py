@@ -111,7 +111,7 @@ def test_outside_a_fit_numbers_are_places_even_after_one_that_was_left_early():
     model = per_domain()
     fit(model, [domain("a"), domain("b")], steps=20, lr=0.01)
     before = [accuracy(model, "b", 1)]
-    reports = train(model, [domain("c"), domain("b")], steps=1, lr=1e-6)
+    reports: Any = train(model, [domain("c"), domain("b")], steps=1, lr=1e-6)
     next(reports)
     reports.close()
     assert accuracy(model, "b", 1) == pytest.approx(before[0], abs=0.1)

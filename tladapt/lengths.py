@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
 from tladapt.domains import Domain
 from tladapt.streams import Stream, members
@@ -47,8 +48,9 @@ def lengths(
     if steps is None:
         passes = [steps_per_pass(members(stage), batch_size) for stage in stream]
         return [max(EPOCHS * once, STEPS) if epochs is None else epochs * once for once in passes]
-    several = isinstance(steps, Sequence) and not isinstance(steps, str)
-    given = list(steps) if several else [steps] * len(stream)
+    given: list[Any] = [steps] * len(stream)
+    if isinstance(steps, Sequence) and not isinstance(steps, str):
+        given = list(steps)
     if len(given) != len(stream):
         raise ValueError(f"steps={given}: expected one number, or one for each of the {len(stream)} stages")
     for value in given:
