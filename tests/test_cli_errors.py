@@ -255,7 +255,8 @@ def test_a_file_that_is_no_image_is_named(run_refused, good, tmp_path, spoil):
         Image.fromarray(np.zeros((4, 4), dtype=np.float32)).save(bad, "tiff")
     else:
         bad.touch()
-    both_ways(run_refused, tmp_path / "bad", good["folder"], "spoilt.png: no image")
+    named = "spoilt.png: a folder within a class folder" if spoil == "folder" else "spoilt.png: no image"
+    both_ways(run_refused, tmp_path / "bad", good["folder"], named)
 
 
 def test_a_file_beside_class_folders_is_named(run_refused, good, tmp_path):

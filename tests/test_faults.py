@@ -353,7 +353,8 @@ def test_control_c_prints_the_command_that_goes_on(tmp_path: Path, whole):
     if process.returncode == 0:
         pytest.skip("it was faster than the signal")
     assert process.returncode == 130
-    assert said == f"tladapt run: stopped; go on with: tladapt run --resume '{tmp_path}/it'\"'\"'s here'\n"
+    last = said.splitlines(keepends=True)[-1]  # after the progress
+    assert last == f"tladapt run: stopped; go on with: tladapt run --resume '{tmp_path}/it'\"'\"'s here'\n"
     main(["run", "--resume", str(folder)])
     assert kept(folder) == whole
 

@@ -61,7 +61,7 @@ def test_no_x_ray_is_trained_on_by_both_devices(radiographs: dict[str, np.ndarra
     assert inputs(source).tolist() == radiographs["train_images"][::2, None].tolist()
     assert source.train.y.tolist() == radiographs["train_labels"][::2, 0].tolist()
     rest = torch.from_numpy(radiographs["train_images"][1::2, None])
-    assert inputs(target).equal(other_device(rest, "train"))
+    assert sorted(inputs(target).tolist()) == sorted(other_device(rest, "train").tolist())  # its order tells no label
     assert inputs(source, "test").tolist() == radiographs["test_images"][:, None].tolist()
     assert inputs(target, "test").equal(other_device(inputs(source, "test"), "test"))
     assert target.test is not None

@@ -58,7 +58,8 @@ def matched(model: Model, stream: Stream, evaluate: Sequence[Domain] | None, tas
     changes = _changed(changes, inputs_of_one_type(views))
     changes = _changed(changes, labels_of_one_type(list(changes.values()), task))
     answers = getattr(task, "answers", "classes")
-    if answers is not None:
+    has_columns = any(domain.train.y.ndim == 2 for domain in changes.values())
+    if answers == "classes" or (answers is not None and has_columns):
         learned = {domain.name for stage in stream for domain in members(stage) if len(domain.train.y)}
         found.classes = class_list(model, list(changes.values()), learned)
         for key, domain in changes.items():

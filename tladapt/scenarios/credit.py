@@ -7,7 +7,7 @@ from tladapt.backbones import table
 from tladapt.methods import MMD
 from tladapt.readers.files import read_domains
 from tladapt.readers.tables import Table
-from tladapt.scenarios.files import find
+from tladapt.scenarios.files import find, without_warnings
 from tladapt.scenarios.records import Columns, cells
 from tladapt.scenarios.scenario import Scenario, known
 from tladapt.streams import adaptation
@@ -75,9 +75,10 @@ def _scenario(name: str, whole: Columns, kinds: tuple[Kind, Kind], *, steps: int
     """Means, spreads and words are those of the source's training rows."""
     parts = [Columns(whole.columns, [row for row in whole.rows if belongs(dict(zip(whole.columns, row, strict=True)))])
              for _, belongs in kinds]  # fmt: skip
-    (source, target), reader = read_domains(
-        parts, names=[kind for kind, _ in kinds], test=0.3, reader=Table(split=True)
-    )
+    with without_warnings():
+        (source, target), reader = read_domains(
+            parts, names=[kind for kind, _ in kinds], test=0.3, reader=Table(split=True)
+        )
     assert isinstance(reader, Table)
     words = [len(words) for words in reader.words.values()]
     return Scenario(

@@ -1,6 +1,9 @@
 """Where scenarios find their files."""
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +23,14 @@ MD5 = {  # of MNIST as it is unpacked
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Context manager that drops the warnings of readers: the tables of a named scenario are known and stay as is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def data_folder() -> Path:

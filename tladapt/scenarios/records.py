@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from tladapt.backbones import mlp
-from tladapt.domains import Domain
 from tladapt.methods import MMD
+from tladapt.readers.files import read_domains
 from tladapt.readers.tables import Table
-from tladapt.scenarios.files import find
+from tladapt.scenarios.files import find, without_warnings
 from tladapt.scenarios.scenario import Scenario, known
 from tladapt.streams import adaptation
 from tladapt.tasks import Classification
@@ -69,13 +67,9 @@ def adult() -> Scenario:
 
 
 def _scenario(name: str, about: str, tables: list[tuple[str, Columns]], steps: int = 1000) -> Scenario:
-    reader, domains = Table("label"), list[Domain]()
-    for part, columns in tables:
-        x, words, _ = reader.read(columns)
-        classes = sorted(set(words or ()))
-        y = torch.tensor([classes.index(word) for word in words or ()])
-        domains.append(Domain(part, (x, y), 0.3, classes=classes))
-    source, target = domains
+    names, parts = [part for part, _ in tables], [columns for _, columns in tables]
+    with without_warnings():
+        (source, target), reader = read_domains(parts, names=names, test=0.3, reader=Table("label"))
     return Scenario(
         name=name, about=about, stream=adaptation(source, target), ceiling=[source, (source, target)], method=MMD,
         network=partial(mlp, source.train.shape[0], (64, 64), classes=source.classes), inputs=reader.spec(),
