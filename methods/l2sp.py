@@ -81,7 +81,7 @@ print(scenario.run(L2SP(1.0)))
 # - On a network that knows nothing yet: it is then held where chance has put it. Let the network come trained
 #   (``learned=1``).
 # - On word vectors, and in streams of many tasks: a word that is not in the batch, or the head of another task, has no
-#   other gradient, and Adam then moves it at the full rate, however small the weight.
+#   other gradient, and Adam may then move it at the full rate, however small the weight.
 # - Where old and new contradict each other: every weight is held alike, so what holds the old well holds the new back.
 #   :doc:`EWC <ewc>` knows which weights matter, but must see samples of the old domain for that.
 # - Adam divides each gradient by its size: a weight of which the task says little follows even a small pull.
