@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,6 +14,11 @@ from torch import Tensor, nn
 from tladapt import Classification, Domain, Method, Model, Report, Stage, adaptation, fit
 
 torch.set_num_threads(1)  # the networks are tiny, and the order of a sum over threads would not be
+
+
+# A shell without job control starts its background jobs with Ctrl-C ignored, and child processes would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def without_address(value: object) -> str:
