@@ -28,7 +28,7 @@ from tladapt.report import Report, environment
 from tladapt.seeding import generator, seeded
 from tladapt.stage import Stage
 from tladapt.storage.runs import Run
-from tladapt.streams import Stream, domains_of, members
+from tladapt.streams import Stream, members
 from tladapt.task import Task
 from tladapt.tasks import Classification
 from tladapt.trial import try_out
@@ -132,7 +132,7 @@ def train(
     odd = without_effect(model, model.batchnorm)
     planned = lengths(stream, epochs=epochs, steps=steps, batch_size=batch_size)
     teachable = _teachable(stream, method)
-    learned_from = {domain.name for domain in domains_of(stream)}
+    learned_from = {domain.name for stage in stream for domain in members(stage)}
     try_out(model, evaluator.domains, learned_from, method, precision)
 
     run = Run(checkpoint, every, model, stream, evaluator.domains, {
